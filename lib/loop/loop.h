@@ -1,0 +1,30 @@
+/* loop.h - the one event loop of a program: libuv, driving a struct clock and a struct pool.
+ * SPDX-License-Identifier: MIT */
+#ifndef LOOP_LOOP_H
+#define LOOP_LOOP_H
+
+#include <uv.h>
+
+#include "lib/base/clock.h"
+#include "lib/base/work.h"
+
+struct loop {
+	uv_loop_t uv;
+	struct clock clock; /* reads the loop's time; its timers fire from the loop */
+	struct pool pool;   /* libuv's thread pool */
+	uv_timer_t wake;
+	uv_prepare_t prepare;
+	uv_signal_t sigterm, sigint;
+	timer_fn *on_stop;
+	void *on_stop_arg;
+};
+
+int loop_init(struct loop *l, struct err *e) MUST_CHECK;
+/* Runs what is still pending of closed handles, bounded by 200 ms, then frees everything. */
+void loop_fini(struct loop *l);
+/* SIGTERM and SIGINT call fn(arg) on the loop; SIGPIPE is ignored. */
+void loop_on_stop(struct loop *l, timer_fn *fn, void *arg);
+void loop_run(struct loop *l);  /* until loop_stop() */
+void loop_stop(struct loop *l); /* from the loop thread */
+
+#endif

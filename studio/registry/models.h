@@ -1,0 +1,14 @@
+/* models.h - the studio's model registry: seeds, and JSON to model_record and back.
+ * SPDX-License-Identifier: MIT */
+#ifndef REGISTRY_MODELS_H
+#define REGISTRY_MODELS_H
+
+#include "studio/storage/storage.h"
+
+/* {id, kind, enabled?, vramGbEstimate?, modelSource, defaults?}. -EINVAL names the field. Fini with model_record_fini. */
+int model_decode(const char *id, json_t *json, struct model_record *out, struct err *e) MUST_CHECK;
+json_t *model_encode(const struct model_record *m); /* new reference */
+/* Puts the synthetic models and the espeak voice where they are missing; an operator's entry of the same id stays. */
+void models_seed(struct storage *s, struct log *log);
+
+#endif

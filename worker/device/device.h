@@ -1,0 +1,19 @@
+/* device.h - this machine: GPU memory, host and user name, presence of the owner.
+ * SPDX-License-Identifier: MIT */
+#ifndef DEVICE_DEVICE_H
+#define DEVICE_DEVICE_H
+
+#include "lib/base/clock.h"
+#include "lib/wire/capabilities.h"
+
+struct device;
+struct device *device_new(struct clock *clock);
+/* A fixed one, for tests. */
+struct device *device_new_fixed(double vram_total_gb, enum presence presence);
+void device_free(struct device *d);
+double device_vram_total_gb(struct device *d); /* GiB, of the biggest GPU; 0 when no probe answers */
+enum presence device_presence(struct device *d);
+const char *device_machine_name(struct device *d);
+const char *device_username(struct device *d);
+
+#endif
