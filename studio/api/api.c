@@ -1,0 +1,97 @@
+/* api.c - the studio's HTTP side: builds the server from the route table, keeps the door of the
+ * operator's routes, and hands workers' sockets to the hub. SPDX-License-Identifier: MIT */
+#include <stdlib.h>
+
+#include "lib/base/mem.h"
+#include "lib/net/server.h"
+#include "studio/api/api.h"
+#include "studio/api/routes.h"
+
+struct api {
+	struct api_deps deps; /* first: the routes get it as their arg */
+	struct route *routes;
+	struct server *server;
+};
+
+static bool let_in(struct request *r, const struct route *route, void *arg)
+{
+	struct api *a = arg;
+	size_t i = (size_t)(route - a->routes);
+
+	if (route_table[i].access == ACCESS_OPEN ||
+	    secret_equal(a->deps.admin_token, request_bearer(r)))
+		return true;
+	respond_error(
+	    r, 401, "unauthorized",
+	    "this needs the admin token: Authorization: Bearer <the text of DATA/admin-token>");
+	return false;
+}
+
+static int check_upgrade(const struct upgrade *u, void *arg)
+{
+	(void)arg;
+	return secret_is_set(u->bearer) ? 0 : 401;
+}
+
+static void socket_open(struct conn *conn, const struct upgrade *u, void *arg)
+{
+	struct api *a = arg;
+
+	hub_connect(a->deps.hub, conn, u->param, u->bearer);
+}
+
+static struct route *routes_build(void)
+{
+	struct route *routes = xcalloc(route_count, sizeof *routes);
+
+	for (size_t i = 0; i < route_count; i++)
+		routes[i] = (struct route){
+		    .method = route_table[i].method,
+		    .pattern = route_table[i].pattern,
+		    .max_body = route_table[i].max_body,
+		    .handle = route_table[i].handle,
+		    .multipart = route_table[i].multipart,
+		};
+	return routes;
+}
+
+struct api *api_new(const struct api_deps *d, struct err *e)
+{
+	struct api *a = xcalloc(1, sizeof *a);
+
+	a->deps = *d;
+	a->routes = routes_build();
+	struct server_spec spec = {
+	    .listen = d->listen,
+	    .routes = a->routes,
+	    .n_routes = route_count,
+	    .ws_pattern = API_PREFIX "/workers/{workerId}/connect",
+	    .ws_subprotocol = "studio-worker-v1",
+	    .ws_check = check_upgrade,
+	    .ws_open = socket_open,
+	    .gate = let_in,
+	    .arg = a,
+	    .max_connections = d->max_connections,
+	};
+	a->server = server_new(d->loop, d->log, &spec, e);
+	if (!a->server) {
+		api_free(a);
+		return NULL;
+	}
+	return a;
+}
+
+void api_free(struct api *a)
+{
+	if (!a)
+		return;
+	if (a->server)
+		server_free(a->server);
+	free(a->routes);
+	free(a);
+}
+
+int api_port(const struct api *a)
+{
+	return server_port(a->server);
+}

@@ -1,0 +1,161 @@
+/* upload_route.c - POST …/jobs/{jobId}/complete: a multipart result, fed piece by piece into the
+ * intake.
+ *
+ *   begin: pause ──checked──▶ resume, field/file/data ──end of body──▶ intake_finish ──answer──▶
+ * 200 | refusal
+ *
+ * SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/base/mem.h"
+#include "studio/api/call.h"
+#include "studio/api/routes.h"
+
+/* Keeps itself alive from begin until the intake's last word. */
+struct upload {
+	struct request *request; /* NULL: answered, or the client left */
+	struct log *log;
+	struct intake *intake; /* NULL: not begun, ended or refused */
+	bool in_file;	       /* what comes now belongs to the `image` field */
+	bool got_file, finishing;
+};
+
+static void settle(struct upload *u)
+{
+	if (!u->request && !u->intake)
+		free(u);
+}
+
+static void gone(void *data)
+{
+	struct upload *u = data;
+
+	u->request = NULL;
+	/* A body that is whole is accepted even when nobody waits for the answer: the worker asks
+	 * again and gets 200. */
+	if (u->intake && !u->finishing) {
+		intake_abort(u->intake);
+		u->intake = NULL;
+	}
+	settle(u);
+}
+
+static void refuse(struct upload *u, int status, const char *code, const char *text)
+{
+	struct request *r = steal(&u->request);
+
+	if (u->intake && !u->finishing)
+		intake_abort(u->intake);
+	u->intake = NULL;
+	request_set_data(r, NULL, NULL);
+	respond_error(r, status, code, "%s", text);
+	free(u);
+}
+
+static void last_word(struct upload *u, int status, const char *code, const char *text)
+{
+	struct request *r = steal(&u->request);
+
+	u->intake = NULL;
+	if (r) {
+		request_set_data(r, NULL, NULL);
+		if (code)
+			respond_error(r, status, code, "%s", text ? text : code);
+		else
+			respond_json(r, status, json_pack("{s:s}", "status", "done"));
+	}
+	free(u);
+}
+
+static void checked(void *arg, int status, const char *code, const char *text)
+{
+	struct upload *u = arg;
+
+	if (status == 0) {
+		if (u->request)
+			request_resume(u->request);
+		return;
+	}
+	last_word(u, status, code ? code : "refused", text);
+}
+
+static void answered(void *arg, int status, const char *code, const char *text)
+{
+	last_word(arg, status, code, text);
+}
+
+static const struct intake_events intake_events = {.checked = checked, .answer = answered};
+
+static void upload_begin(struct request *r, void *arg)
+{
+	struct api_deps *d = arg;
+	struct upload *u = xcalloc(1, sizeof *u);
+
+	u->request = r;
+	u->log = d->log;
+	request_set_data(r, u, gone);
+	request_pause(r);
+	u->intake = intake_begin(&d->intake, request_param(r, "workerId"),
+				 request_param(r, "jobId"), request_bearer(r), &intake_events, u);
+}
+
+static void upload_field(struct request *r, const char *name, const char *value, size_t len)
+{
+	struct upload *u = request_data(r);
+	struct err e = ERR_INIT;
+
+	if (u && u->intake && intake_field(u->intake, name, value, len, &e) < 0)
+		refuse(u, 400, "bad_request", e.text);
+}
+
+static void upload_file(struct request *r, const char *name, const char *filename, const char *type)
+{
+	struct upload *u = request_data(r);
+
+	(void)filename; /* the job's own id and the field `ext` name the result */
+	(void)type;
+	if (!u)
+		return;
+	u->in_file = strcmp(name, "image") == 0 && !u->got_file;
+	u->got_file |= u->in_file;
+}
+
+static void upload_data(struct request *r, const void *data, size_t len)
+{
+	struct upload *u = request_data(r);
+	struct err e = ERR_INIT;
+
+	if (!u || !u->intake || !u->in_file || intake_data(u->intake, data, len, &e) == 0)
+		return;
+	if (e.code == EFBIG) {
+		refuse(u, 413, "too_large", e.text);
+		return;
+	}
+	log_error(u->log, "api", NULL, "a result could not be written: %s", e.text);
+	refuse(u, 503, "storage_failed", "the studio could not store the result; try again later");
+}
+
+const struct multipart_events upload_events = {
+    .begin = upload_begin,
+    .field = upload_field,
+    .file = upload_file,
+    .file_data = upload_data,
+};
+
+void upload_end(struct request *r, void *arg)
+{
+	struct upload *u = request_data(r);
+
+	(void)arg;
+	if (!u || !u->intake)
+		return;
+	if (!u->got_file) {
+		refuse(u, 400, "bad_request",
+		       "image: the multipart field with the result is missing");
+		return;
+	}
+	u->finishing = true;
+	intake_finish(u->intake);
+}
