@@ -1,0 +1,436 @@
+/* history.c - see history.h. Jobs are kept oldest first; the file holds the jobs only, since the
+ * rest is true only while a daemon runs. SPDX-License-Identifier: MIT */
+#include "worker/observe/history.h"
+
+#include <string.h>
+
+#include "lib/base/mem.h"
+#include "lib/base/time.h"
+#include "lib/fs/fs.h"
+
+#define MAX_JOBS 50
+#define MAX_FILE (1u << 20)
+#define MAX_TEXT 500 /* bytes of an error or detail that are kept */
+#define SAVE_MS	 1000
+
+struct record {
+	struct list_node node;
+	char *job_id, *kind, *model, *engine, *state, *error;
+	int64_t started_ms, updated_ms;
+	bool has_progress;
+	enum stage stage;
+	double fraction;
+	char *detail;
+};
+
+/* One write under way; outlives the history when that is freed meanwhile. */
+struct save {
+	struct work work;
+	struct history *owner;
+	char *path, *text;
+};
+
+struct history {
+	struct clock *clock;
+	struct pool *pool;
+	struct events *events;
+	struct observer observer;
+	char *path;
+	char *registration, *registration_detail, *session, *session_detail;
+	int64_t session_since_ms, heartbeat_ms;
+	bool paused;
+	uint64_t outbox;
+	struct list jobs;
+	struct record *current;
+	struct timer timer;
+	struct save *saving;
+	bool dirty;
+};
+
+static void record_free(struct record *r)
+{
+	free(r->job_id);
+	free(r->kind);
+	free(r->model);
+	free(r->engine);
+	free(r->state);
+	free(r->error);
+	free(r->detail);
+	free(r);
+}
+
+/* ---- to JSON and back ---- */
+
+static void set_text(json_t *o, const char *key, const char *text)
+{
+	json_t *s = text ? json_string(text) : NULL;
+	if (text && !s)
+		s = json_string("(not UTF-8)");
+	if (s)
+		json_object_set_new(o, key, s);
+}
+
+static void set_time(json_t *o, const char *key, int64_t ms)
+{
+	char text[TIME_TEXT_LEN];
+	if (!ms)
+		return;
+	time_format(ms, text);
+	json_object_set_new(o, key, json_string(text));
+}
+
+static json_t *record_to_json(const struct record *r)
+{
+	json_t *o = json_object();
+	set_text(o, "jobId", r->job_id);
+	set_text(o, "kind", r->kind);
+	set_text(o, "model", r->model);
+	set_text(o, "engine", r->engine);
+	set_text(o, "state", r->state);
+	set_text(o, "error", r->error);
+	set_time(o, "startedAt", r->started_ms);
+	set_time(o, "updatedAt", r->updated_ms);
+	return o;
+}
+
+static char *get_text(json_t *o, const char *key)
+{
+	return xstrdup_opt(json_string_value(json_object_get(o, key)));
+}
+
+static int64_t get_time(json_t *o, const char *key)
+{
+	const char *text = json_string_value(json_object_get(o, key));
+	int64_t ms = 0;
+	return text && time_parse(text, &ms) ? ms : 0;
+}
+
+static bool in_slot(const char *state)
+{
+	return strcmp(state, "accepted") == 0 || strcmp(state, "provisioning") == 0 ||
+	       strcmp(state, "running") == 0;
+}
+
+static bool ended(const char *state)
+{
+	return strcmp(state, "delivered") == 0 || strcmp(state, "failed") == 0;
+}
+
+/* What ran when the program ended does not run any more; the studio will offer it again. */
+static struct record *record_from_json(json_t *o)
+{
+	struct record *r = xcalloc(1, sizeof *r);
+	r->job_id = get_text(o, "jobId");
+	r->kind = get_text(o, "kind");
+	r->model = get_text(o, "model");
+	r->engine = get_text(o, "engine");
+	r->state = get_text(o, "state");
+	r->error = get_text(o, "error");
+	r->started_ms = get_time(o, "startedAt");
+	r->updated_ms = get_time(o, "updatedAt");
+	if (r->job_id && r->state) {
+		if (in_slot(r->state))
+			str_replace(&r->state, "interrupted");
+		return r;
+	}
+	record_free(r);
+	return NULL;
+}
+
+static json_t *jobs_to_json(const struct history *h)
+{
+	json_t *jobs = json_array();
+	list_each (it, &h->jobs)
+		json_array_append_new(jobs, record_to_json(list_entry(it, struct record, node)));
+	return jobs;
+}
+
+/* ---- the file ---- */
+
+static void keep(struct history *h, struct record *r)
+{
+	list_push_back(&h->jobs, &r->node);
+	while (h->jobs.len > MAX_JOBS) {
+		struct record *old = list_entry(list_first(&h->jobs), struct record, node);
+		if (h->current == old)
+			h->current = NULL;
+		list_remove(&h->jobs, &old->node);
+		record_free(old);
+	}
+}
+
+static void load(struct history *h)
+{
+	auto_free char *text = NULL;
+	size_t len = 0;
+	if (fs_read(h->path, MAX_FILE, &text, &len, NULL) < 0)
+		return;
+	json_t *root = json_loadb(text, len, 0, NULL);
+	size_t i;
+	json_t *job;
+	json_array_foreach (json_object_get(root, "jobs"), i, job) {
+		struct record *r = record_from_json(job);
+		if (r)
+			keep(h, r);
+	}
+	json_decref(root);
+}
+
+static char *file_text(const struct history *h)
+{
+	json_t *root = json_pack("{s:i, s:o}", "version", 1, "jobs", jobs_to_json(h));
+	char *text = json_dumps(root, JSON_INDENT(1));
+	json_decref(root);
+	return text;
+}
+
+/* History is a convenience: when it can't be saved the next change tries again. */
+static void write_file(const char *path, const char *text)
+{
+	struct err e = ERR_INIT;
+	if (fs_write_atomic(path, text, strlen(text), 0600, &e) < 0)
+		err_clear(&e);
+}
+
+static void save_run(struct work *w)
+{
+	struct save *s = container_of(w, struct save, work);
+	write_file(s->path, s->text);
+}
+
+static void save_due(void *arg);
+
+static void save_after(struct work *w)
+{
+	struct save *s = container_of(w, struct save, work);
+	struct history *h = s->owner;
+	free(s->path);
+	free(s->text);
+	free(s);
+	if (!h)
+		return;
+	h->saving = NULL;
+	if (h->dirty)
+		timer_start(&h->timer, h->clock, SAVE_MS, save_due, h);
+}
+
+static void save_due(void *arg)
+{
+	struct history *h = arg;
+	struct save *s = xcalloc(1, sizeof *s);
+	s->work.run = save_run;
+	s->work.after = save_after;
+	s->owner = h;
+	s->path = xstrdup(h->path);
+	s->text = file_text(h);
+	h->saving = s;
+	h->dirty = false;
+	pool_submit(h->pool, &s->work);
+}
+
+static void changed(struct history *h)
+{
+	h->dirty = true;
+	if (!h->saving && !timer_running(&h->timer))
+		timer_start(&h->timer, h->clock, SAVE_MS, save_due, h);
+}
+
+/* ---- events ---- */
+
+static struct record *find(const struct history *h, const char *job_id)
+{
+	for (struct list_node *n = h->jobs.head.prev; n != &h->jobs.head; n = n->prev) {
+		struct record *r = list_entry(n, struct record, node);
+		if (strcmp(r->job_id, job_id) == 0)
+			return r;
+	}
+	return NULL;
+}
+
+static void replace_short(char **dst, const char *s)
+{
+	size_t n = s ? strnlen(s, MAX_TEXT + 1) : 0;
+	if (n > MAX_TEXT)
+		for (n = MAX_TEXT; n && ((unsigned char)s[n] & 0xc0) == 0x80;)
+			n--; /* not in the middle of a character */
+	free(*dst);
+	*dst = s ? xstrndup(s, n) : NULL;
+}
+
+static struct record *find_or_add(struct history *h, const struct event *e, int64_t now)
+{
+	struct record *r = find(h, e->job_id);
+	if (r)
+		return r;
+	r = xcalloc(1, sizeof *r);
+	r->job_id = xstrdup(e->job_id);
+	r->state = xstrdup("");
+	r->started_ms = now;
+	keep(h, r);
+	return r;
+}
+
+static void update_texts(struct record *r, const struct event *e)
+{
+	str_replace(&r->state, e->state);
+	if (e->kind)
+		str_replace(&r->kind, e->kind);
+	if (e->model)
+		str_replace(&r->model, e->model);
+	if (e->engine)
+		str_replace(&r->engine, e->engine);
+	replace_short(&r->error, e->detail);
+}
+
+static void on_job(struct history *h, const struct event *e, int64_t now)
+{
+	if (!e->job_id || !e->state)
+		return;
+	struct record *r = find_or_add(h, e, now);
+	if (ended(r->state) && !ended(e->state))
+		r->started_ms = now;
+	update_texts(r, e);
+	r->updated_ms = now;
+	if (in_slot(r->state))
+		h->current = r;
+	else if (h->current == r && ended(r->state))
+		h->current = NULL;
+	if (h->current != r)
+		r->has_progress = false;
+	changed(h);
+}
+
+static void on_progress(struct history *h, const struct event *e)
+{
+	struct record *r = e->job_id ? find(h, e->job_id) : NULL;
+	if (!r)
+		return;
+	r->has_progress = true;
+	r->stage = e->stage;
+	r->fraction = e->fraction;
+	replace_short(&r->detail, e->detail);
+}
+
+static void on_session(struct history *h, const struct event *e, int64_t now)
+{
+	if (!e->state)
+		return;
+	if (!h->session || strcmp(h->session, e->state) != 0)
+		h->session_since_ms = now;
+	str_replace(&h->session, e->state);
+	replace_short(&h->session_detail, e->detail);
+}
+
+static void on_event(struct observer *o, const struct event *e)
+{
+	struct history *h = container_of(o, struct history, observer);
+	int64_t now = e->wall_ms ? e->wall_ms : clock_wall(h->clock);
+	switch (e->type) {
+	case EVENT_REGISTRATION:
+		str_replace(&h->registration, e->state);
+		replace_short(&h->registration_detail, e->detail);
+		break;
+	case EVENT_SESSION:
+		on_session(h, e, now);
+		break;
+	case EVENT_HEARTBEAT:
+		h->heartbeat_ms = now;
+		break;
+	case EVENT_PAUSED:
+		h->paused = e->flag;
+		break;
+	case EVENT_JOB:
+		on_job(h, e, now);
+		break;
+	case EVENT_PROGRESS:
+		on_progress(h, e);
+		break;
+	case EVENT_OUTBOX:
+		h->outbox = e->count;
+		break;
+	}
+}
+
+/* ---- life ---- */
+
+struct history *history_new(struct clock *clock, struct pool *pool, struct events *ev,
+			    const char *state_dir)
+{
+	struct history *h = xcalloc(1, sizeof *h);
+	h->clock = clock;
+	h->pool = pool;
+	h->events = ev;
+	h->path = fs_join(state_dir, "history.json");
+	list_init(&h->jobs);
+	load(h);
+	h->observer.event = on_event;
+	events_subscribe(ev, &h->observer);
+	return h;
+}
+
+static void save_now(struct history *h)
+{
+	auto_free char *text = file_text(h);
+	write_file(h->path, text);
+}
+
+void history_free(struct history *h)
+{
+	if (!h)
+		return;
+	events_unsubscribe(h->events, &h->observer);
+	timer_stop(&h->timer);
+	if (h->saving)
+		h->saving->owner = NULL;
+	if (h->dirty)
+		save_now(h);
+	struct list_node *n;
+	while ((n = list_pop_front(&h->jobs)))
+		record_free(list_entry(n, struct record, node));
+	free(h->path);
+	free(h->registration);
+	free(h->registration_detail);
+	free(h->session);
+	free(h->session_detail);
+	free(h);
+}
+
+/* ---- status ---- */
+
+static json_t *current_to_json(const struct record *r)
+{
+	if (!r)
+		return json_null();
+	json_t *o = record_to_json(r);
+	if (r->has_progress) {
+		set_text(o, "stage", stage_name(r->stage));
+		if (r->fraction >= 0)
+			json_object_set_new(o, "fraction", json_real(r->fraction));
+		set_text(o, "detail", r->detail);
+	}
+	return o;
+}
+
+static json_t *state_to_json(const char *state, const char *detail)
+{
+	json_t *o = json_object();
+	set_text(o, "state", state ? state : "unknown");
+	set_text(o, "detail", detail);
+	return o;
+}
+
+json_t *history_status(const struct history *h)
+{
+	json_t *root = json_object();
+	json_object_set_new(root, "registration",
+			    state_to_json(h->registration, h->registration_detail));
+	json_t *session = state_to_json(h->session, h->session_detail);
+	set_time(session, "since", h->session_since_ms);
+	set_time(session, "lastHeartbeat", h->heartbeat_ms);
+	json_object_set_new(root, "session", session);
+	json_object_set_new(root, "paused", json_boolean(h->paused));
+	json_object_set_new(root, "currentJob", current_to_json(h->current));
+	json_object_set_new(root, "jobs", jobs_to_json(h));
+	json_object_set_new(root, "outbox", json_integer((json_int_t)h->outbox));
+	return root;
+}
