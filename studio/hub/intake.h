@@ -36,6 +36,11 @@ int intake_data(struct intake *i, const void *data, size_t len, struct err *e) M
 /* The body is whole: commit the blob (fsync), then move the job to done, then answer. A done job with the same bytes
  * by the same worker is 200 again; a claim that is not this worker's is 409. */
 void intake_finish(struct intake *i);
-void intake_abort(struct intake *i); /* the client left, before finish; NULL allowed */
+/* The client left; NULL allowed. After finish the result is still accepted, only nobody is answered. Not after a
+ * non-zero `checked` or an `answer`. */
+void intake_abort(struct intake *i);
+
+/* At start, before the first upload: removes the blobs that no job refers to (a crash between blob and job). `d` is copied. */
+void intake_sweep(const struct intake_deps *d);
 
 #endif

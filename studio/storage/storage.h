@@ -3,6 +3,8 @@
  * Every operation is asynchronous: arguments are copied before the call returns, `done` is called once on the loop thread,
  * later, in the order of the calls, with a reply valid during that call. What an operation changed is durable when
  * done says so. No policy lives here: job_move is the one conditional step every job transition is made of.
+ * JSON values in rows are shared, not copied: whoever wants another value makes a new one. Replies that are still due when a
+ * storage is closed are dropped, so whoever waits for some frees what they point to itself, in the same turn of the loop.
  * SPDX-License-Identifier: MIT */
 #ifndef STORAGE_STORAGE_H
 #define STORAGE_STORAGE_H
@@ -81,6 +83,7 @@ struct job_move {
 	const char *worker_id;
 	bool resumable;
 	int64_t add_attempts;
+	int64_t give_up_at;         /* > 0: when attempts reach it by this move, it leads to JOB_FAILED instead of `to` */
 	bool reset_attempts;
 	bool set_error;
 	const char *error;          /* NULL clears */
@@ -88,7 +91,7 @@ struct job_move {
 	const json_t *result;
 	const char *blob, *ext, *sha256, *prompt;
 	int64_t bytes;
-	int64_t claimed_ms, finished_ms; /* 0: stay; -1: clear */
+	int64_t claimed_ms, finished_ms; /* 0: stay; -1: clear; finished_ms is set only when the move ends in done or failed */
 };
 struct job_filter {
 	unsigned states;       /* JOB_BITs; 0: all */
@@ -101,7 +104,7 @@ struct job_filter {
 struct storage;
 struct storage_ops {
 	const char *name;
-	void (*close)(struct storage *s); /* finishes what was asked for, then frees */
+	void (*close)(struct storage *s); /* finishes what was asked for, without replies, then frees */
 
 	/* Inserts; when the install already has a pending request, that one is kept (its id is the reply's), with the newest
 	 * secret hash and capabilities. Reply: requests[0]. */
