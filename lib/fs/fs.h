@@ -12,20 +12,24 @@
 
 #include "lib/base/err.h"
 
-/* Test hook, thread-local: called before each changing step ("open", "write", "fsync", "rename", "unlink",
- * "mkdir", "syncdir") with the path. Returns 0 to go on, or the errno the step shall fail with. NULL: none. */
+/* Test hook, thread-local: called before each changing step ("open", "write", "fsync", "rename",
+ * "unlink", "mkdir", "syncdir") with the path. Returns 0 to go on, or the errno the step shall fail
+ * with. NULL: none. */
 extern __thread int (*fs_fault)(const char *step, const char *path);
 
-/* Reads at most max bytes; a larger file is an error (EFBIG). *data is '\0'-terminated; free() it. */
+/* Reads at most max bytes; a larger file is an error (EFBIG). *data is '\0'-terminated; free() it.
+ */
 int fs_read(const char *path, size_t max, char **data, size_t *len, struct err *e) MUST_CHECK;
-/* Replaces the file whole or not at all: temporary file beside it, fsync, rename, fsync of the folder.
- * On any error the old file is untouched and the temporary one is gone. */
-int fs_write_atomic(const char *path, const void *data, size_t len, mode_t mode, struct err *e) MUST_CHECK;
+/* Replaces the file whole or not at all: temporary file beside it, fsync, rename, fsync of the
+ * folder. On any error the old file is untouched and the temporary one is gone. */
+int fs_write_atomic(const char *path, const void *data, size_t len, mode_t mode,
+		    struct err *e) MUST_CHECK;
 /* mkdir -p; existing folders keep their mode. */
 int fs_mkdirs(const char *path, mode_t mode, struct err *e) MUST_CHECK;
 /* Removes a file or a folder with all in it, never following links; a missing one is no error. */
 int fs_remove_tree(const char *path, struct err *e);
-int fs_rename(const char *from, const char *to, struct err *e) MUST_CHECK; /* and fsync of the target's folder */
+int fs_rename(const char *from, const char *to,
+	      struct err *e) MUST_CHECK; /* and fsync of the target's folder */
 int fs_sync_file(const char *path, struct err *e) MUST_CHECK;
 int fs_sync_dir(const char *path, struct err *e) MUST_CHECK;
 bool fs_exists(const char *path);
@@ -38,8 +42,8 @@ char *fs_join(const char *dir, const char *name);
 /* ~ and ~/… become the home folder; anything else a copy. free() it. */
 char *fs_expand_home(const char *path);
 
-/* An exclusive lock on a file, made when missing (0600), released when the process ends. Returns the
- * descriptor, -EWOULDBLOCK when another process holds it, or another negative errno. */
+/* An exclusive lock on a file, made when missing (0600), released when the process ends. Returns
+ * the descriptor, -EWOULDBLOCK when another process holds it, or another negative errno. */
 int fs_lock(const char *path, struct err *e) MUST_CHECK;
 void fs_unlock(int fd);
 

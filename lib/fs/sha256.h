@@ -13,7 +13,7 @@ struct sha256; /* streaming */
 struct sha256 *sha256_new(void);
 void sha256_update(struct sha256 *s, const void *data, size_t len);
 void sha256_final_hex(struct sha256 *s, char hex[SHA256_HEX_LEN]); /* frees s */
-void sha256_free(struct sha256 *s);                                /* NULL allowed */
+void sha256_free(struct sha256 *s);				   /* NULL allowed */
 
 void sha256_hex(const void *data, size_t len, char hex[SHA256_HEX_LEN]);
 void sha256_raw(const void *data, size_t len, unsigned char out[32]);

@@ -19,12 +19,13 @@ struct loop {
 	void *on_stop_arg;
 };
 
+/* Also ignores SIGPIPE. The struct must not move after this. */
 int loop_init(struct loop *l, struct err *e) MUST_CHECK;
 /* Runs what is still pending of closed handles, bounded by 200 ms, then frees everything. */
 void loop_fini(struct loop *l);
-/* SIGTERM and SIGINT call fn(arg) on the loop; SIGPIPE is ignored. */
+/* SIGTERM and SIGINT call fn(arg) on the loop. */
 void loop_on_stop(struct loop *l, timer_fn *fn, void *arg);
-void loop_run(struct loop *l);  /* until loop_stop() */
+void loop_run(struct loop *l);	/* until loop_stop() */
 void loop_stop(struct loop *l); /* from the loop thread */
 
 #endif
