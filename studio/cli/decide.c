@@ -1,0 +1,90 @@
+/* decide.c - `studiod approve` and `studiod reject`: the operator's answer to a worker that asks to
+ * be let in. SPDX-License-Identifier: MIT */
+#include <stdio.h>
+
+#include "lib/base/mem.h"
+#include "lib/net/url.h"
+#include "studio/cli/cli.h"
+#include "studio/cli/client.h"
+#include "studio/cli/table.h"
+
+static int decide(struct invocation *in, const char *reason)
+{
+	struct client c;
+	auto_free char *url = NULL;
+	json_t *body, *out = NULL;
+	int rc;
+
+	if (!client_open(&c, in->settings))
+		return EXIT_NO_STUDIO;
+	url =
+	    url_path(c.base, reason ? "/workers/pending/%s/reject" : "/workers/pending/%s/approve",
+		     in->argv[0]);
+	body = reason ? json_pack("{s:s}", "reason", reason) : json_object();
+	rc = body ? client_call(&c, "POST", url, body, &out) : EXIT_USAGE;
+	if (!body)
+		fputs("studiod: --reason: must be UTF-8\n", stderr);
+	else if (rc == 0 && reason)
+		printf("rejected %s\n", in->argv[0]);
+	else if (rc == 0)
+		printf("approved %s as worker %s\n", in->argv[0], text_of(out, "workerId"));
+	json_decref(out);
+	json_decref(body);
+	client_fini(&c);
+	return rc;
+}
+
+static bool one_request(const struct invocation *in, const char *of)
+{
+	if (in->argc == 1)
+		return true;
+	fprintf(stderr,
+		"studiod: %s needs the id of one request; 'studiod workers' lists them\nTry "
+		"'studiod %s --help'.\n",
+		of, of);
+	return false;
+}
+
+static int run_approve(struct invocation *in)
+{
+	if (!options_read("studiod approve", NULL, 0, false, &in->argc, in->argv) ||
+	    !one_request(in, "approve"))
+		return EXIT_USAGE;
+	return decide(in, NULL);
+}
+
+static int run_reject(struct invocation *in)
+{
+	const char *reason = NULL;
+	const struct option_row rows[] = {{"--reason", &reason, NULL}};
+
+	if (!options_read("studiod reject", rows, ARRAY_LEN(rows), false, &in->argc, in->argv) ||
+	    !one_request(in, "reject"))
+		return EXIT_USAGE;
+	if (!reason || !*reason) {
+		fputs("studiod: reject needs --reason TEXT; the worker's owner sees it\nTry "
+		      "'studiod reject --help'.\n",
+		      stderr);
+		return EXIT_USAGE;
+	}
+	return decide(in, reason);
+}
+
+const struct command approve_command = {
+    .name = "approve",
+    .summary = "let a worker in that asks for it",
+    .help = "usage: studiod approve REQUEST\n"
+	    "\n"
+	    "Lets the worker in that made this request (rr-...; 'studiod workers' lists them).\n"
+	    "It fetches its token with its next poll, within 30 seconds.\n",
+    .run = run_approve,
+};
+const struct command reject_command = {
+    .name = "reject",
+    .summary = "turn a worker away, with a reason",
+    .help = "usage: studiod reject REQUEST --reason TEXT\n"
+	    "\n"
+	    "Turns the worker away that made this request (rr-...; 'studiod workers' lists\n"
+	    "them). Its owner sees the reason; it does not ask again on its own.\n",
+    .run = run_reject,
+};

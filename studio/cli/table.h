@@ -1,0 +1,28 @@
+/* table.h - rows of text in aligned columns, as wide as they need to be.
+ * SPDX-License-Identifier: MIT */
+#ifndef CLI_TABLE_H
+#define CLI_TABLE_H
+
+#include <jansson.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define TABLE_COLUMNS 8
+
+struct table {
+	const char *const *heads; /* NULL-terminated, at most TABLE_COLUMNS */
+	char **cells;
+	size_t columns, rows, cap;
+};
+void table_init(struct table *t, const char *const *heads);
+void table_row(struct table *t,
+	       const char *const *cells); /* as many as heads; NULL shows as "-". Copied. */
+void table_print(const struct table *t);
+void table_fini(struct table *t);
+
+/* "" when it is not there. */
+const char *text_of(const json_t *o, const char *key);
+/* Time since an RFC 3339 text, for people: "5 s", "3 min", "2 h", "4 d"; "-" when there is none. */
+void age_of(const json_t *o, const char *key, char out[32]);
+
+#endif
