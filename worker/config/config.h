@@ -1,6 +1,6 @@
 /* config.h - the owner's config.toml: one row a key in options.c.
- * The file is the owner's: read with toml++, and when the program changes a key only that line changes.
- * SPDX-License-Identifier: MIT */
+ * The file is the owner's: read with toml++, and when the program changes a key only that line
+ * changes. SPDX-License-Identifier: MIT */
 #ifndef CONFIG_CONFIG_H
 #define CONFIG_CONFIG_H
 
@@ -12,7 +12,8 @@
 struct options {
 	char *api_base_url, *auto_update_feed, *models_root; /* models_root with ~ expanded */
 	double vram_threshold_gb;
-	bool auto_start, start_minimised, only_when_idle, auto_update_enabled, auto_update_prerelease;
+	bool auto_start, start_minimised, only_when_idle, auto_update_enabled,
+	    auto_update_prerelease;
 	int64_t auto_update_interval_secs, ws_reconnect_attempts, local_api_port;
 };
 
@@ -28,21 +29,28 @@ struct option {
 	enum option_type type;
 	const char *fallback; /* default, as it would stand in the file */
 	const char *help;
-	size_t offset;        /* of the field in struct options */
+	size_t offset;	 /* of the field in struct options */
+	double min, max; /* of a number */
 };
 extern const struct option option_table[];
 extern const size_t option_count;
 
-/* Default: $XDG_CONFIG_HOME or ~/.config, /studio-worker/config.toml. free() it. */
+/* Default: $XDG_CONFIG_HOME or ~/.config, /studio-worker/config.toml; when that is missing and a
+ * production worker's minis-studio-worker/config.toml is there, that one, so that it goes on
+ * working as it is. free() it. */
 char *config_default_path(void);
-/* Loads (a missing file is all defaults), warns of unknown keys on log (may be NULL). An error names file and line,
- * never a value; *c is then untouched. */
+/* Loads (a missing file is all defaults), warns of unknown keys on log (may be NULL). An error
+ * names file and line, never a value; *c is then untouched. */
 int config_load(struct config *c, const char *path, struct log *log, struct err *e) MUST_CHECK;
 void config_fini(struct config *c);
-/* Re-reads when the file changed; 1 when options changed, 0 when not, negative on a broken file (options stay). */
+/* Re-reads when the file changed; 1 when options changed, 0 when not, negative on a broken file
+ * (options stay; said once for each content of the file, so that asking every second does not fill
+ * the log). A file that went away changes nothing. */
 int config_refresh(struct config *c, struct log *log, struct err *e) MUST_CHECK;
-/* Sets one key in the file (made when missing, 0600), keeping comments, order and everything else byte for byte. The text is
- * checked against the key's type. */
+/* Sets one key in the file (made when missing, 0600), keeping comments, order and everything else
+ * byte for byte. The text is checked against the key's type. */
 int config_set(struct config *c, const char *key, const char *text, struct err *e) MUST_CHECK;
+/* Removes keys with their lines; those that are not there don't matter. */
+int config_remove(struct config *c, const char *const *keys, size_t n, struct err *e) MUST_CHECK;
 
 #endif

@@ -1,6 +1,6 @@
 /* identity.h - who this worker is: identity.json (0600) beside config.toml.
- * A production worker's config.toml holds the same five fields; they are imported when identity.json is missing.
- * SPDX-License-Identifier: MIT */
+ * A production worker's config.toml holds the same five fields; they are imported when
+ * identity.json is missing. SPDX-License-Identifier: MIT */
 #ifndef CONFIG_IDENTITY_H
 #define CONFIG_IDENTITY_H
 
@@ -15,10 +15,11 @@ struct identity {
 int identity_load(struct identity *id, const struct config *c, struct err *e) MUST_CHECK;
 /* Whole or not at all, fsynced. */
 int identity_save(const struct identity *id, const struct config *c, struct err *e) MUST_CHECK;
-/* `register --reset`: clears all five fields (docs/protocol.md, section 2), here and in a production
- * config.toml, and the rejection. */
+/* `register --reset`: clears all five fields (docs/protocol.md, section 2), here and in a
+ * production config.toml, and the rejection. */
 int identity_reset(struct identity *id, struct config *c, struct err *e) MUST_CHECK;
 void identity_fini(struct identity *id);
+char *identity_path(const struct config *c); /* of identity.json; free() it */
 static inline bool identity_approved(const struct identity *id)
 {
 	return id->worker_id && secret_is_set(&id->auth_token);
