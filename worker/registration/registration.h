@@ -16,9 +16,13 @@
 #include "worker/observe/events.h"
 
 enum registration_state {
-	REGISTRATION_PRISTINE, REGISTRATION_PENDING, REGISTRATION_APPROVED, REGISTRATION_REJECTED,
+	REGISTRATION_PRISTINE,
+	REGISTRATION_PENDING,
+	REGISTRATION_APPROVED,
+	REGISTRATION_REJECTED,
 };
 const char *registration_state_name(enum registration_state s);
+enum registration_state registration_state_of(const struct identity *id); /* as it stands on disk */
 
 struct registration_deps {
 	struct clock *clock;
