@@ -95,11 +95,11 @@ void timer_start(struct timer *t, struct clock *c, uint64_t ms, timer_fn *fn, vo
 {
 	timer_stop(t);
 	*t = (struct timer){
-		.clock = c,
-		.due_ms = clock_now(c) + ms,
-		.seq = c->next_seq++,
-		.fn = fn,
-		.arg = arg,
+	    .clock = c,
+	    .due_ms = clock_now(c) + ms,
+	    .seq = c->next_seq++,
+	    .fn = fn,
+	    .arg = arg,
 	};
 	if (c->len == c->cap) {
 		c->cap = c->cap ? c->cap * 2 : 16;

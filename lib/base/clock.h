@@ -36,8 +36,8 @@ struct clock {
 void clock_init(struct clock *c);
 void clock_fini(struct clock *c); /* timers still running are stopped */
 void clock_set(struct clock *c, uint64_t mono_ms, int64_t wall_ms);
-uint64_t clock_now(struct clock *c);  /* monotonic, ms */
-int64_t clock_wall(struct clock *c);  /* since 1970 UTC, ms */
+uint64_t clock_now(struct clock *c); /* monotonic, ms */
+int64_t clock_wall(struct clock *c); /* since 1970 UTC, ms */
 
 /* (Re)starts t to call fn(arg) after `ms`; also with 0 ms never from inside this call, so that
  * "0 ms" is the place to free what dies inside a callback. */

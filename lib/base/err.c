@@ -7,12 +7,15 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "lib/base/utf8.h"
+
 static void fill(struct err *e, int code, const char *fmt, va_list ap)
 {
 	e->code = code ? code : EIO;
 	int n = vsnprintf(e->text, sizeof e->text, fmt, ap);
 	if (n >= (int)sizeof e->text)
 		memcpy(e->text + sizeof e->text - 4, "...", 4);
+	utf8_clean(e->text);
 }
 
 int err_set(struct err *e, int code, const char *fmt, ...)

@@ -8,17 +8,21 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define MUST_CHECK       __attribute__((warn_unused_result))
+#define MUST_CHECK	  __attribute__((warn_unused_result))
 #define PRINTF_LIKE(f, a) __attribute__((format(printf, f, a)))
 
-/* `code` is a positive errno value, 0 while no error is set. `text` is for people: it names what was
- * wrong and what to do, never a secret. Long texts are cut with "...". */
+/* `code` is a positive errno value, 0 while no error is set. `text` is for people: it names what
+ * was wrong and what to do, never a secret. Long texts are cut with "..."; it is always valid UTF-8
+ * without control characters. */
 struct err {
 	int code;
 	char text[512];
 };
 
-#define ERR_INIT {0, ""}
+#define ERR_INIT                                                                                   \
+	{                                                                                          \
+		0, ""                                                                              \
+	}
 
 /* All of these accept e == NULL, and return -code so that `return err_set(...)` reads well. */
 int err_set(struct err *e, int code, const char *fmt, ...) PRINTF_LIKE(3, 4);

@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "lib/base/utf8.h"
+
 static const char *const level_names[] = {"debug", "info", "warn", "error"};
 
 void log_init(struct log *l, struct clock *clock)
@@ -24,14 +26,6 @@ void log_remove_sink(struct log *l, struct log_sink *s)
 	list_remove(&l->sinks, &s->node);
 }
 
-/* A peer's text must not be able to forge a line or drive a terminal. */
-static void flatten(char *s)
-{
-	for (; *s; s++)
-		if ((unsigned char)*s < 0x20 || *s == 0x7f)
-			*s = ' ';
-}
-
 void log_write(struct log *l, enum log_level level, const char *category, const char *job_id,
 	       const char *fmt, ...)
 {
@@ -42,7 +36,7 @@ void log_write(struct log *l, enum log_level level, const char *category, const 
 	va_end(ap);
 	if (n >= (int)sizeof text)
 		memcpy(text + sizeof text - 4, "...", 4);
-	flatten(text);
+	utf8_clean(text);
 	struct log_entry e = {clock_wall(l->clock), level, category, job_id, text};
 	list_each_safe (it, &l->sinks) {
 		struct log_sink *s = list_entry(it, struct log_sink, node);

@@ -17,8 +17,8 @@ struct log_entry {
 	int64_t wall_ms;
 	enum log_level level;
 	const char *category; /* the room: "ws", "job", "engine", … */
-	const char *job_id;   /* NULL: about no job */
-	const char *message;  /* one line; control characters are replaced */
+	const char *job_id;   /* NULL: about no job; as the peer wrote it */
+	const char *message;  /* one line of valid UTF-8; control characters are spaces */
 };
 
 struct log_sink {

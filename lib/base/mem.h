@@ -36,8 +36,7 @@ static inline void cleanup_free(void *p)
 		stolen_;                                                                           \
 	})
 
-#define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
-#define container_of(ptr, type, member)                                                            \
-	((type *)(void *)((char *)(ptr)-offsetof(type, member)))
+#define ARRAY_LEN(a)			(sizeof(a) / sizeof((a)[0]))
+#define container_of(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
 
 #endif

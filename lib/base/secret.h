@@ -1,6 +1,6 @@
 /* secret.h - a text that must never reach a log, a command line or a URL.
- * It is a type of its own so that no format string takes it by accident: the only way to its text is
- * secret_reveal(), and the check of the tree lists the files that may call it.
+ * It is a type of its own so that no format string takes it by accident: the only way to its text
+ * is secret_reveal(), and the check of the tree lists the files that may call it.
  * SPDX-License-Identifier: MIT */
 #ifndef BASE_SECRET_H
 #define BASE_SECRET_H
