@@ -18,6 +18,7 @@ typedef void blob_names(void *arg, const struct err *err, char *const *names, si
 
 struct blob_ops {
 	const char *name;
+	/* Answers that are still due are dropped; what was asked for still happens. */
 	void (*close)(struct blob_store *b);
 	/* Names are [A-Za-z0-9._-], at most 200 bytes, no leading dot: checked, EINVAL. Nothing is visible before commit. */
 	struct blob_writer *(*open)(struct blob_store *b, const char *name, struct err *e);
