@@ -11,7 +11,8 @@ struct device *device_new(struct clock *clock);
 /* A fixed one, for tests. */
 struct device *device_new_fixed(double vram_total_gb, enum presence presence);
 void device_free(struct device *d);
-double device_vram_total_gb(struct device *d); /* GiB, of the biggest GPU; 0 when no probe answers */
+double
+device_vram_total_gb(struct device *d); /* GiB, of the biggest GPU; 0 when no probe answers */
 enum presence device_presence(struct device *d);
 const char *device_machine_name(struct device *d);
 const char *device_username(struct device *d);
