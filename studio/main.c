@@ -9,6 +9,7 @@
 #include "studio/api/api.h"
 #include "studio/cli/cli.h"
 #include "studio/cli/datadir.h"
+#include "studio/hub/sweep.h"
 #include "studio/registry/models.h"
 
 struct studio {
@@ -23,6 +24,7 @@ struct studio {
 	struct queue *queue;
 	struct hub *hub;
 	struct admission *admission;
+	struct sweep *sweep;
 	struct api *api;
 };
 
@@ -105,6 +107,13 @@ static int open_admission(struct studio *s, struct err *e)
 	return 0;
 }
 
+static int start_sweep(struct studio *s, struct err *e)
+{
+	(void)e;
+	s->sweep = sweep_start(&s->loop.clock, &s->log, s->storage, s->blobs);
+	return 0;
+}
+
 static int open_api(struct studio *s, struct err *e)
 {
 	struct api_deps d = {
@@ -134,7 +143,7 @@ static int announce(struct studio *s, struct err *e)
 
 static int (*const steps[])(struct studio *s, struct err *e) = {
     open_log, open_data,      open_storage, open_blobs, open_queue,
-    open_hub, open_admission, open_api,	    announce,
+    open_hub, open_admission, start_sweep,  open_api,	announce,
 };
 
 /* Sockets first, then what they drive; the storage finishes what was asked of it. */
@@ -149,6 +158,7 @@ static void close_all(struct studio *s)
 		s->blobs->ops->close(s->blobs);
 	if (s->storage)
 		s->storage->ops->close(s->storage);
+	sweep_free(s->sweep);
 	queue_free(s->queue);
 	datadir_fini(&s->data);
 }
