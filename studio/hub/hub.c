@@ -259,7 +259,6 @@ struct hub *hub_new(const struct hub_deps *d)
 	list_init(&h->dead);
 	list_init(&h->asks);
 	list_init(&h->intakes);
-	list_init(&h->sweeps);
 	queue_subscribe(d->queue, job_changed, h);
 	load_claims(h);
 	return h;
@@ -293,8 +292,6 @@ void hub_free(struct hub *h)
 		ask_free(list_entry(n, struct ask, node));
 	while ((n = list_first(&h->intakes)))
 		intake_forget(intake_of_node(n));
-	while ((n = list_first(&h->sweeps)))
-		sweep_forget(n);
 	backlog_fini(&h->backlog);
 	timer_stop(&h->bury);
 	timer_stop(&h->reload);

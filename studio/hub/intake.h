@@ -40,7 +40,4 @@ void intake_finish(struct intake *i);
  * non-zero `checked` or an `answer`. */
 void intake_abort(struct intake *i);
 
-/* At start, before the first upload: removes the blobs that no job refers to (a crash between blob and job). `d` is copied. */
-void intake_sweep(const struct intake_deps *d);
-
 #endif

@@ -139,7 +139,7 @@ struct hub {
 	struct list strangers; /* not welcomed yet */
 	struct list dead;      /* freed at the end of the loop turn */
 	struct list asks;
-	struct list intakes, sweeps; /* under way; freed with the hub when no answer comes */
+	struct list intakes; /* under way; freed with the hub when no answer comes */
 	struct backlog backlog;
 	struct timer bury;
 	struct timer reload; /* the storage failed while the hub read it */
@@ -195,10 +195,9 @@ void session_window_close(struct session *s); /* claims from before this socket 
 void session_resume(struct session *s, const struct worker_frame *f);
 void session_reclaim(struct session *s, const char *job_id); /* an accept that came too late */
 
-/* ---- intake.c, sweep.c ---- */
+/* ---- intake.c ---- */
 void intake_forget(struct intake *i); /* NULL not allowed; nobody is told */
 struct intake *intake_of_node(struct list_node *n);
-void sweep_forget(struct list_node *n);
 
 #define CLOSE_GOING_AWAY 1001 /* the studio stops */
 #define CLOSE_INTERNAL   1011 /* the storage failed: the worker comes back */
