@@ -1,10 +1,10 @@
-/* jobs.h - the one job slot, the pipeline and the durable outbox, as the session and the control API see them
- * (docs/protocol.md, section 7).
+/* jobs.h - the one job slot, the pipeline and the durable outbox, as the session and the control
+ * API see them (docs/protocol.md, section 7).
  *
  *   offered → accepted → provisioning → running → finished → delivering → delivered | failed
  *
- * The finished result and its manifest are in the outbox on disk, fsynced, before the first byte is sent.
- * SPDX-License-Identifier: MIT */
+ * The finished result and its manifest are in the outbox on disk, fsynced, before the first byte is
+ * sent. SPDX-License-Identifier: MIT */
 #ifndef JOB_JOBS_H
 #define JOB_JOBS_H
 
@@ -18,15 +18,17 @@
 
 struct jobs;
 
-/* What the job room needs of the session that is open now; the session gives it at welcome and takes it back at its
- * end. Frames about a job travel only on the session that accepted or resumed it. */
+/* What the job room needs of the session that is open now; the session gives it at welcome and
+ * takes it back at its end. Frames about a job travel only on the session that accepted or resumed
+ * it. */
 struct job_link {
-	int (*send)(void *arg, const char *frame, struct err *e); /* negative: the session can't carry it */
+	int (*send)(void *arg, const char *frame,
+		    struct err *e); /* negative: the session can't carry it */
 	void *arg;
-	const char *api_base;            /* of url_api_base(); borrowed while the link is up */
+	const char *api_base; /* of url_api_base(); borrowed while the link is up */
 	const char *worker_id;
 	const struct secret *auth_token;
-	unsigned features;               /* what both peers announced */
+	unsigned features; /* what both peers announced */
 };
 
 struct jobs_deps {
@@ -51,12 +53,14 @@ void jobs_offer(struct jobs *j, struct claim *claim);
 void jobs_complete_ack(struct jobs *j, const char *job_id);
 void jobs_fail_ack(struct jobs *j, const char *job_id);
 void jobs_cancel(struct jobs *j, const char *job_id);
-void jobs_resumed(struct jobs *j, char *const *keep, size_t n_keep, char *const *drop, size_t n_drop);
-/* The resume frame to send after `features`; free() it. Never NULL (an empty list says "nothing kept"). */
+void jobs_resumed(struct jobs *j, char *const *keep, size_t n_keep, char *const *drop,
+		  size_t n_drop);
+/* The resume frame to send after `features`; free() it. Never NULL (an empty list says "nothing
+ * kept"). */
 char *jobs_resume_frame(struct jobs *j);
 
 const char *jobs_current(const struct jobs *j); /* id of the job that is really running, or NULL */
-void jobs_pause(struct jobs *j, bool paused);   /* logs the change; a runtime state, never on disk */
+void jobs_pause(struct jobs *j, bool paused); /* logs the change; a runtime state, never on disk */
 bool jobs_paused(const struct jobs *j);
 size_t jobs_outbox_len(const struct jobs *j);
 

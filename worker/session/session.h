@@ -33,7 +33,8 @@ struct session_deps {
 	const struct identity *identity;
 	struct capabilities *(*capabilities)(void *arg); /* a fresh snapshot, the caller's */
 	void *capabilities_arg;
-	void (*ended)(void *arg, enum session_outcome outcome); /* last call */
+	/* Last call, once, from a timer: the session may be freed inside. */
+	void (*ended)(void *arg, enum session_outcome outcome);
 	void *ended_arg;
 };
 struct session;
