@@ -24,6 +24,7 @@ struct studio {
 	struct queue *queue;
 	struct hub *hub;
 	struct admission *admission;
+	struct seeding seeding;
 	struct sweep *sweep;
 	struct api *api;
 };
@@ -103,7 +104,8 @@ static int open_admission(struct studio *s, struct err *e)
 
 	(void)e;
 	s->admission = admission_new(&d);
-	models_seed(s->storage, &s->log);
+	s->seeding = (struct seeding){s->storage, &s->log};
+	models_seed(&s->seeding);
 	return 0;
 }
 

@@ -5,13 +5,8 @@
 #include "lib/base/mem.h"
 #include "lib/net/server.h"
 #include "studio/api/api.h"
+#include "studio/api/call.h"
 #include "studio/api/routes.h"
-
-struct api {
-	struct api_deps deps; /* first: the routes get it as their arg */
-	struct route *routes;
-	struct server *server;
-};
 
 static bool let_in(struct request *r, const struct route *route, void *arg)
 {
@@ -60,6 +55,7 @@ struct api *api_new(const struct api_deps *d, struct err *e)
 	struct api *a = xcalloc(1, sizeof *a);
 
 	a->deps = *d;
+	list_init(&a->calls);
 	a->routes = routes_build();
 	struct server_spec spec = {
 	    .listen = d->listen,
@@ -87,6 +83,8 @@ void api_free(struct api *a)
 		return;
 	if (a->server)
 		server_free(a->server);
+	while (!list_empty(&a->calls))
+		call_free(list_entry(list_first(&a->calls), struct call, node));
 	free(a->routes);
 	free(a);
 }

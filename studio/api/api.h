@@ -35,7 +35,9 @@ struct api_deps {
 
 struct api;
 struct api *api_new(const struct api_deps *d, struct err *e) MUST_CHECK;
-void api_free(struct api *a); /* closes every connection; NULL allowed */
+/* Closes every connection; NULL allowed. Replies still due would find nobody: close the storage in
+ * the same turn of the loop. */
+void api_free(struct api *a);
 int api_port(const struct api *a);
 
 #endif

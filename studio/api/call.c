@@ -8,13 +8,18 @@
 #include "lib/wire/frame.h"
 #include "studio/api/call.h"
 
-void call_drop(struct call *c)
+void call_free(struct call *c)
 {
-	if (--c->refs)
-		return;
+	list_remove(&c->api->calls, &c->node);
 	if (c->data && c->data_free)
 		c->data_free(c->data);
 	free(c);
+}
+
+void call_drop(struct call *c)
+{
+	if (--c->refs == 0)
+		call_free(c);
 }
 
 static void request_gone(void *data)
@@ -25,11 +30,13 @@ static void request_gone(void *data)
 	call_drop(c);
 }
 
-struct call *call_new(struct request *r, struct api_deps *deps)
+struct call *call_new(struct request *r, struct api *api)
 {
 	struct call *c = xcalloc(1, sizeof *c);
 
-	c->deps = deps;
+	c->api = api;
+	c->deps = &api->deps;
+	list_push_back(&api->calls, &c->node);
 	c->request = r;
 	c->refs = 1;
 	request_set_data(r, c, request_gone);

@@ -4,12 +4,22 @@
 #ifndef API_CALL_H
 #define API_CALL_H
 
+#include "lib/base/list.h"
 #include "lib/net/server.h"
 #include "studio/api/api.h"
 #include "studio/storage/storage.h"
 
+struct api {
+	struct api_deps deps;
+	struct route *routes;
+	struct server *server;
+	struct list calls;
+};
+
 struct call {
-	struct api_deps *deps;
+	struct list_node node; /* api.calls */
+	struct api *api;
+	struct api_deps *deps;	 /* of the api */
 	struct request *request; /* NULL: answered, or the client left */
 	unsigned refs;
 	void *data; /* the route's own, freed with data_free */
@@ -18,12 +28,13 @@ struct call {
 
 /* The request holds the call; it dies with the request unless call_hold() keeps it for a reply
  * under way. */
-struct call *call_new(struct request *r, struct api_deps *deps);
+struct call *call_new(struct request *r, struct api *api);
 struct call *call_hold(struct call *c); /* returns c, to be passed as a callback's arg */
 /* For the reply: lets go, and returns the request, NULL when nobody waits for the answer any more
  * (c is then gone, with its data). */
 struct request *call_resume(struct call *c);
 void call_drop(struct call *c);
+void call_free(struct call *c); /* whoever holds it: replies that are due are never given */
 
 /* Answers an error of the storage or the queue: ENOENT as 404 `code`, all else as 500; false when
  * it did. */

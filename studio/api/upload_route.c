@@ -13,84 +13,64 @@
 #include "studio/api/call.h"
 #include "studio/api/routes.h"
 
-/* Keeps itself alive from begin until the intake's last word. */
+/* Lives from begin until it is answered or the client left. */
 struct upload {
-	struct request *request; /* NULL: answered, or the client left */
+	struct request *request;
 	struct log *log;
-	struct intake *intake; /* NULL: not begun, ended or refused */
-	bool in_file;	       /* what comes now belongs to the `image` field */
-	bool got_file, finishing;
+	struct intake *intake;
+	bool in_file; /* what comes now belongs to the `image` field */
+	bool got_file;
 };
 
-static void settle(struct upload *u)
-{
-	if (!u->request && !u->intake)
-		free(u);
-}
-
+/* After the end of the body the result is accepted all the same: the worker asks again and gets
+ * 200. */
 static void gone(void *data)
 {
 	struct upload *u = data;
 
-	u->request = NULL;
-	/* A body that is whole is accepted even when nobody waits for the answer: the worker asks
-	 * again and gets 200. */
-	if (u->intake && !u->finishing) {
-		intake_abort(u->intake);
-		u->intake = NULL;
-	}
-	settle(u);
+	intake_abort(u->intake);
+	free(u);
+}
+
+/* Ends the upload with an answer; the request forgets it first, so that gone() is not called. */
+static void end(struct upload *u, int status, const char *code, const char *text)
+{
+	struct request *r = u->request;
+
+	request_set_data(r, NULL, NULL);
+	free(u);
+	if (code)
+		respond_error(r, status, code, "%s", text ? text : code);
+	else
+		respond_json(r, status, json_pack("{s:s}", "status", "done"));
 }
 
 static void refuse(struct upload *u, int status, const char *code, const char *text)
 {
-	struct request *r = steal(&u->request);
-
-	if (u->intake && !u->finishing)
-		intake_abort(u->intake);
-	u->intake = NULL;
-	request_set_data(r, NULL, NULL);
-	respond_error(r, status, code, "%s", text);
-	free(u);
-}
-
-static void last_word(struct upload *u, int status, const char *code, const char *text)
-{
-	struct request *r = steal(&u->request);
-
-	u->intake = NULL;
-	if (r) {
-		request_set_data(r, NULL, NULL);
-		if (code)
-			respond_error(r, status, code, "%s", text ? text : code);
-		else
-			respond_json(r, status, json_pack("{s:s}", "status", "done"));
-	}
-	free(u);
+	intake_abort(u->intake);
+	end(u, status, code, text);
 }
 
 static void checked(void *arg, int status, const char *code, const char *text)
 {
 	struct upload *u = arg;
 
-	if (status == 0) {
-		if (u->request)
-			request_resume(u->request);
-		return;
-	}
-	last_word(u, status, code ? code : "refused", text);
+	if (status == 0)
+		request_resume(u->request);
+	else
+		end(u, status, code ? code : "refused", text);
 }
 
 static void answered(void *arg, int status, const char *code, const char *text)
 {
-	last_word(arg, status, code, text);
+	end(arg, status, code, text);
 }
 
 static const struct intake_events intake_events = {.checked = checked, .answer = answered};
 
 static void upload_begin(struct request *r, void *arg)
 {
-	struct api_deps *d = arg;
+	struct api_deps *d = &((struct api *)arg)->deps;
 	struct upload *u = xcalloc(1, sizeof *u);
 
 	u->request = r;
@@ -106,7 +86,7 @@ static void upload_field(struct request *r, const char *name, const char *value,
 	struct upload *u = request_data(r);
 	struct err e = ERR_INIT;
 
-	if (u && u->intake && intake_field(u->intake, name, value, len, &e) < 0)
+	if (u && intake_field(u->intake, name, value, len, &e) < 0)
 		refuse(u, 400, "bad_request", e.text);
 }
 
@@ -127,7 +107,7 @@ static void upload_data(struct request *r, const void *data, size_t len)
 	struct upload *u = request_data(r);
 	struct err e = ERR_INIT;
 
-	if (!u || !u->intake || !u->in_file || intake_data(u->intake, data, len, &e) == 0)
+	if (!u || !u->in_file || intake_data(u->intake, data, len, &e) == 0)
 		return;
 	if (e.code == EFBIG) {
 		refuse(u, 413, "too_large", e.text);
@@ -149,13 +129,12 @@ void upload_end(struct request *r, void *arg)
 	struct upload *u = request_data(r);
 
 	(void)arg;
-	if (!u || !u->intake)
+	if (!u)
 		return;
 	if (!u->got_file) {
 		refuse(u, 400, "bad_request",
 		       "image: the multipart field with the result is missing");
 		return;
 	}
-	u->finishing = true;
 	intake_finish(u->intake);
 }

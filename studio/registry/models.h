@@ -10,8 +10,12 @@
 int model_decode(const char *id, json_t *json, struct model_record *out, struct err *e) MUST_CHECK;
 json_t *model_encode(const struct model_record *m); /* new reference */
 /* Puts the synthetic models and the espeak voice where they are missing; an operator's entry of the
- * same id stays. */
-void models_seed(struct storage *s, struct log *log);
+ * same id stays. *s is the caller's and stays until the storage is closed. */
+struct seeding {
+	struct storage *storage;
+	struct log *log;
+};
+void models_seed(struct seeding *s);
 
 /* ---- what a front door checks, shared by models and jobs; -EINVAL names the field ---- */
 bool model_id_valid(const char *id); /* 1 to 200 bytes, no spaces, control characters or slashes */

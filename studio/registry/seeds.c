@@ -1,7 +1,6 @@
 /* seeds.c - the models every studio starts with: one of each synthetic kind and a spoken voice.
  * SPDX-License-Identifier: MIT */
-#include <errno.h>
-#include <stdlib.h>
+#include <string.h>
 
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
@@ -21,13 +20,6 @@ static const struct seed seeds[] = {
     {"espeak-en", "audio_tts", "espeak-ng", "{\"voice\":\"en\"}"},
 };
 
-/* One seed on its way into the storage. */
-struct planting {
-	const struct seed *seed;
-	struct storage *storage;
-	struct log *log;
-};
-
 /* The four numbers are what a worker of another make may insist on; the synthetic engines ignore
  * them. */
 static json_t *source_of(const struct seed *s)
@@ -40,42 +32,49 @@ static json_t *source_of(const struct seed *s)
 
 static void planted(void *arg, const struct storage_reply *r)
 {
-	struct planting *p = arg;
+	struct seeding *s = arg;
 
 	if (r->err->code)
-		log_error(p->log, "registry", NULL, "model %s could not be seeded: %s", p->seed->id,
+		log_error(s->log, "registry", NULL, "a model could not be seeded: %s",
 			  r->err->text);
-	else
-		log_debug(p->log, "registry", NULL, "model %s seeded", p->seed->id);
-	free(p);
 }
 
-static void looked_up(void *arg, const struct storage_reply *r)
+static void plant(struct seeding *s, const struct seed *seed)
 {
-	struct planting *p = arg;
 	struct model_record m = {.enabled = true};
 
-	if (r->err->code != ENOENT) {
-		if (r->err->code)
-			log_error(p->log, "registry", NULL, "model %s could not be looked up: %s",
-				  p->seed->id, r->err->text);
-		free(p);
-		return;
-	}
-	m.id = xstrdup(p->seed->id);
-	m.kind = xstrdup(p->seed->kind);
-	m.source = source_of(p->seed);
-	if (p->seed->defaults)
-		m.defaults = json_loads(p->seed->defaults, 0, NULL);
-	p->storage->ops->model_put(p->storage, &m, planted, p);
+	m.id = xstrdup(seed->id);
+	m.kind = xstrdup(seed->kind);
+	m.source = source_of(seed);
+	if (seed->defaults)
+		m.defaults = json_loads(seed->defaults, 0, NULL);
+	s->storage->ops->model_put(s->storage, &m, planted, s);
 	model_record_fini(&m);
 }
 
-void models_seed(struct storage *s, struct log *log)
+static bool has(const struct storage_reply *r, const char *id)
 {
-	for (size_t i = 0; i < ARRAY_LEN(seeds); i++) {
-		struct planting *p = xcalloc(1, sizeof *p);
-		*p = (struct planting){&seeds[i], s, log};
-		s->ops->model_get(s, p->seed->id, looked_up, p);
+	for (size_t i = 0; i < r->n; i++)
+		if (strcmp(r->models[i].id, id) == 0)
+			return true;
+	return false;
+}
+
+static void models_listed(void *arg, const struct storage_reply *r)
+{
+	struct seeding *s = arg;
+
+	if (r->err->code) {
+		log_error(s->log, "registry", NULL, "the models could not be listed: %s",
+			  r->err->text);
+		return;
 	}
+	for (size_t i = 0; i < ARRAY_LEN(seeds); i++)
+		if (!has(r, seeds[i].id))
+			plant(s, &seeds[i]);
+}
+
+void models_seed(struct seeding *s)
+{
+	s->storage->ops->model_list(s->storage, models_listed, s);
 }

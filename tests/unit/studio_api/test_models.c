@@ -108,6 +108,7 @@ static void seeds(void **state)
 	struct null_world *world = null_world_new();
 	struct storage *s;
 	struct seen seen = {0};
+	struct seeding seeding;
 	struct model_record mine = {
 	    .id = xstrdup("synthetic-llm"), .kind = xstrdup("llm"), .source = json_object()};
 
@@ -117,7 +118,8 @@ static void seeds(void **state)
 	s = storage_null_open(world, &clock, NULL, NULL);
 	s->ops->model_put(s, &mine, ignore, NULL);
 	run_clock(&clock);
-	models_seed(s, &log);
+	seeding = (struct seeding){s, &log};
+	models_seed(&seeding);
 	run_clock(&clock);
 	s->ops->model_list(s, count, &seen);
 	run_clock(&clock);
