@@ -1,0 +1,49 @@
+/* client.h - inside lib/net: libcurl's multi interface on the loop, shared by exchanges and
+ * WebSockets. SPDX-License-Identifier: MIT */
+#ifndef NET_CLIENT_H
+#define NET_CLIENT_H
+
+#include <curl/curl.h>
+
+#include "lib/net/net.h"
+
+struct net {
+	struct transport base;
+	struct loop *loop;
+	struct log *log;
+	CURLM *multi;
+	struct timer timeout; /* curl's */
+	char *user_agent;
+	struct list transfers, sockets;
+};
+
+/* One easy handle inside the multi; embedded in an exchange or a WebSocket. */
+struct transfer {
+	struct list_node node;
+	struct net *net;
+	CURL *easy;
+	char error[CURL_ERROR_SIZE];
+	void (*done)(struct transfer *t, CURLcode code);
+};
+/* Makes the easy handle with what every transfer shares: proxies, verification, no redirects, no
+ * signals. */
+void transfer_init(struct transfer *t, struct net *n, const char *url);
+void transfer_start(struct transfer *t);
+void transfer_fini(struct transfer *t);
+/* What went wrong, for people: curl's own words when it has some. */
+const char *transfer_error(const struct transfer *t, CURLcode code);
+/* The same options for a handle outside the multi. */
+void easy_defaults(CURL *easy, const char *url, const char *user_agent, char *error);
+
+struct conn *ws_client_connect(struct transport *t, const struct connect_request *r,
+			       const struct conn_events *ev, void *arg);
+int ws_client_send(struct conn *c, const char *text, size_t len, struct err *e);
+void ws_client_close(struct conn *c, int code, const char *reason);
+void ws_client_free_all(struct net *n);
+
+struct exchange *exchange_start(struct transport *t, const struct http_request *r, http_done *done,
+				void *arg);
+void exchange_cancel(struct exchange *x);
+void exchange_free_all(struct net *n);
+
+#endif
