@@ -32,6 +32,7 @@ struct null_world {
 	struct job_row *jobs;
 	struct model_row *models;
 	int64_t next_job, next_log;
+	uint64_t applied;
 };
 
 struct null_world *null_world_new(void)
@@ -458,4 +459,17 @@ static void (*const apply[OP_COUNT])(struct null_world *w, struct op *o) = {
 void world_apply(struct null_world *w, struct op *o)
 {
 	apply[o->type](w, o);
+	w->applied++;
+}
+
+uint64_t null_world_applied(const struct null_world *w)
+{
+	return w->applied;
+}
+
+void null_world_jobs(const struct null_world *w,
+		     void (*fn)(void *arg, const struct job_record *job), void *arg)
+{
+	for (const struct job_row *row = w->jobs; row; row = row->hh.next)
+		fn(arg, &row->j);
 }

@@ -200,6 +200,16 @@ void fake_lab_crash(struct fake_lab *lab)
 		run_free(list_entry(n, struct fake_run, node));
 }
 
+void fake_lab_stop(struct fake_lab *lab)
+{
+	for (struct list_node *n; (n = list_first(&lab->runs));) {
+		struct fake_run *r = list_entry(n, struct fake_run, node);
+		timer_stop(&r->timer);
+		err_set(&r->error, ECANCELED, "stopped");
+		end_run(r);
+	}
+}
+
 struct fake_run *fake_lab_run(struct fake_lab *lab, const char *job_id)
 {
 	list_each (n, &lab->runs) {

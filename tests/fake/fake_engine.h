@@ -31,6 +31,8 @@ extern const struct engine_ops *const fake_engine_table[]; /* {&fake_engine_ops,
 void fake_lab_init(struct fake_lab *lab, struct clock *clock, struct log *log, struct pool *pool);
 /* After a crash of its worker: forgets all runs, telling nobody. */
 void fake_lab_crash(struct fake_lab *lab);
+/* Ends all runs now, as failed: for owners that are freed by the end of their run. */
+void fake_lab_stop(struct fake_lab *lab);
 /* The run of a job, NULL when there is none (job_id NULL: the oldest). */
 struct fake_run *fake_lab_run(struct fake_lab *lab, const char *job_id);
 void fake_run_progress(struct fake_run *r, enum stage stage, double fraction, const char *detail);

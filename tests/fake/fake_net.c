@@ -99,6 +99,16 @@ static void leave(struct end *e)
 
 /* ---- delivery ---- */
 
+/* Whoever watches sees a text leave (e: its sender) or arrive (e: its receiver). */
+static char *tap(struct end *e, bool arrives, const char *text, size_t len)
+{
+	struct fake_client *c = e->pipe->client;
+	if (!c->net->tap)
+		return NULL;
+	bool near = e == &e->pipe->near;
+	return c->net->tap(c->net->tap_arg, c, near == arrives, arrives, text, len);
+}
+
 static void tell(struct end *e, const struct item *it)
 {
 	static const enum conn_end_kind kinds[] = {
@@ -115,6 +125,7 @@ static void tell(struct end *e, const struct item *it)
 		return;
 	}
 	if (it->kind == ITEM_TEXT) {
+		tap(e, true, it->text, it->len);
 		if (ev && ev->text)
 			ev->text(arg, it->text, it->len);
 		return;
@@ -200,7 +211,8 @@ static int send_text(struct conn *c, const char *text, size_t len, struct err *e
 	struct fake_client *client = e->pipe->client;
 	if (e == &e->pipe->near && client->refuse_sends)
 		return err_set(err, ENOTCONN, "the socket is gone");
-	push(other_end(e), ITEM_TEXT, 0, text, len);
+	auto_free char *instead = tap(e, false, text, len);
+	push(other_end(e), ITEM_TEXT, 0, instead ? instead : text, instead ? strlen(instead) : len);
 	if (!timer_running(&e->drain))
 		timer_start(&e->drain, client->net->clock, 0, drained, e);
 	return 0;

@@ -32,12 +32,18 @@ struct fake_server {
 	void (*request)(void *arg, struct fake_request *r);
 };
 
+struct fake_client;
 struct fake_net {
 	struct clock *clock;
 	uint64_t (*delay)(void *arg); /* ms for each hop; NULL: 0 */
 	void *delay_arg;
 	const struct fake_server *server; /* NULL: the studio is down, connects are refused */
 	void *server_arg;
+	/* Sees every text when it is sent and again when it arrives; may be NULL. What it returns
+	 * for one that is sent (malloc'ed, NULL: nothing) travels instead. */
+	char *(*tap)(void *arg, struct fake_client *c, bool by_studio, bool arrives,
+		     const char *text, size_t len);
+	void *tap_arg;
 	struct list clients;
 };
 void fake_net_init(struct fake_net *n, struct clock *clock);
@@ -55,6 +61,7 @@ struct fake_client {
 	bool mute, deaf;
 	bool refuse_sends; /* send() gives ENOTCONN */
 	unsigned connects, requests;
+	void *owner; /* of whoever made it */
 };
 struct fake_client *fake_client_new(struct fake_net *n);
 void fake_client_free(struct fake_client *c); /* as fake_net_fini does */

@@ -10,6 +10,7 @@ struct item {
 	struct work *work;
 	struct timer timer;
 	uint64_t rest;
+	bool ran;
 };
 
 static void finish(void *arg)
@@ -26,6 +27,7 @@ static void run(void *arg)
 {
 	struct item *it = arg;
 	struct fake_pool *p = it->pool;
+	it->ran = true;
 	if (p->running)
 		p->running(p->arg, true);
 	it->work->run(it->work);
@@ -64,4 +66,16 @@ void fake_pool_fini(struct fake_pool *p)
 size_t fake_pool_len(const struct fake_pool *p)
 {
 	return p->items.len;
+}
+
+void fake_pool_drain(struct fake_pool *p)
+{
+	for (struct list_node *n; (n = list_first(&p->items));) {
+		struct item *it = list_entry(n, struct item, node);
+		timer_stop(&it->timer);
+		if (!it->ran)
+			run(it);
+		timer_stop(&it->timer);
+		finish(it);
+	}
 }

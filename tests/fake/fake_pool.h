@@ -23,6 +23,9 @@ struct fake_pool {
 void fake_pool_init(struct fake_pool *p, struct clock *clock);
 /* Drops what has not run and what was not told: the owners are forgotten, as by a crash. */
 void fake_pool_fini(struct fake_pool *p);
+/* Runs and ends everything now, and what that submits; for owners that are freed by their last
+ * work. */
+void fake_pool_drain(struct fake_pool *p);
 /* How many works are under way. */
 size_t fake_pool_len(const struct fake_pool *p);
 
