@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <jansson.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "lib/base/mem.h"
 #include "lib/fs/fs.h"
@@ -22,6 +23,17 @@ static const char rejected_key[] = "registration_rejected_reason";
 char *identity_path(const struct config *c)
 {
 	return fs_join(c->dir, "identity.json");
+}
+
+uint64_t identity_stamp(const struct config *c)
+{
+	struct stat st;
+	auto_free char *path = identity_path(c);
+	if (stat(path, &st) < 0)
+		return 0;
+	uint64_t h = (uint64_t)st.st_ino * 1000003u ^ (uint64_t)st.st_size;
+	return (h * 1000003u ^ (uint64_t)st.st_mtim.tv_sec) * 1000003u ^
+	       (uint64_t)st.st_mtim.tv_nsec;
 }
 
 void identity_fini(struct identity *id)

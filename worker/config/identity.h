@@ -20,6 +20,8 @@ int identity_save(const struct identity *id, const struct config *c, struct err 
 int identity_reset(struct identity *id, struct config *c, struct err *e) MUST_CHECK;
 void identity_fini(struct identity *id);
 char *identity_path(const struct config *c); /* of identity.json; free() it */
+/* Differs when the file was changed or replaced; 0 when there is none. Cheap: nothing is read. */
+uint64_t identity_stamp(const struct config *c);
 static inline bool identity_approved(const struct identity *id)
 {
 	return id->worker_id && secret_is_set(&id->auth_token);

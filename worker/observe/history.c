@@ -6,6 +6,7 @@
 
 #include "lib/base/mem.h"
 #include "lib/base/time.h"
+#include "lib/base/utf8.h"
 #include "lib/fs/fs.h"
 
 #define MAX_JOBS 50
@@ -64,8 +65,6 @@ static void record_free(struct record *r)
 static void set_text(json_t *o, const char *key, const char *text)
 {
 	json_t *s = text ? json_string(text) : NULL;
-	if (text && !s)
-		s = json_string("(not UTF-8)");
 	if (s)
 		json_object_set_new(o, key, s);
 }
@@ -255,6 +254,8 @@ static void replace_short(char **dst, const char *s)
 			n--; /* not in the middle of a character */
 	free(*dst);
 	*dst = s ? xstrndup(s, n) : NULL;
+	if (*dst)
+		utf8_clean(*dst);
 }
 
 static struct record *find_or_add(struct history *h, const struct event *e, int64_t now)

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "lib/base/time.h"
+#include "lib/base/utf8.h"
 #include "lib/wire/frame.h"
 
 #define MAX_ENTRIES 5000
@@ -31,40 +32,11 @@ struct ship {
 	int64_t gap_wall_ms; /* when the last of them was dropped */
 };
 
-static size_t utf8_length(unsigned char lead)
-{
-	if (lead < 0x80)
-		return 1;
-	if (lead >= 0xc2 && lead < 0xe0)
-		return 2;
-	if (lead >= 0xe0 && lead < 0xf0)
-		return 3;
-	return lead >= 0xf0 && lead < 0xf5 ? 4 : 0;
-}
-
-/* Bytes of the valid sequence at s, 0 when there is none: no overlong forms, no surrogates. */
-static size_t utf8_sequence(const unsigned char *s)
-{
-	size_t n = utf8_length(s[0]);
-	for (size_t i = 1; i < n; i++)
-		if ((s[i] & 0xc0) != 0x80)
-			return 0;
-	if ((s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xed && s[1] > 0x9f) ||
-	    (s[0] == 0xf0 && s[1] < 0x90) || (s[0] == 0xf4 && s[1] > 0x8f))
-		return 0;
-	return n;
-}
-
 /* Programs and peers may log any bytes; the wire takes UTF-8 only. */
-static char *dup_utf8(const char *s)
+static char *dup_clean(const char *s)
 {
 	char *copy = xstrdup(s);
-	for (unsigned char *p = (unsigned char *)copy; *p;) {
-		size_t n = utf8_sequence(p);
-		if (!n)
-			*p = '?';
-		p += n ? n : 1;
-	}
+	utf8_clean(copy);
 	return copy;
 }
 
@@ -117,9 +89,9 @@ static void sink_write(struct log_sink *sink, const struct log_entry *e)
 	struct entry *en = xcalloc(1, sizeof *en);
 	en->wall_ms = e->wall_ms;
 	en->level = e->level;
-	en->category = dup_utf8(e->category);
-	en->job_id = e->job_id ? dup_utf8(e->job_id) : NULL;
-	en->message = dup_utf8(e->message);
+	en->category = dup_clean(e->category);
+	en->job_id = e->job_id ? dup_clean(e->job_id) : NULL;
+	en->message = dup_clean(e->message);
 	list_push_back(&s->queue, &en->node);
 	s->bytes += entry_bytes(en);
 	trim(s);

@@ -1,0 +1,105 @@
+/* status.c - see status.h.
+ * SPDX-License-Identifier: MIT */
+#include "worker/api/status.h"
+
+#include <unistd.h>
+
+#include "lib/base/mem.h"
+#include "lib/base/time.h"
+#include "lib/fs/fs.h"
+#include "worker/job/journal.h"
+#include "worker/registration/registration.h"
+
+static void set_text(json_t *o, const char *key, const char *text)
+{
+	json_t *s = text ? json_string(text) : NULL;
+	if (s)
+		json_object_set_new(o, key, s);
+}
+
+static void add_common(json_t *o, const struct config *c, const struct identity *id, bool running)
+{
+	json_object_set_new(o, "running", json_boolean(running));
+	set_text(o, "version", PROGRAM_VERSION);
+	set_text(o, "configPath", c->path);
+	set_text(o, "apiBaseUrl", c->options.api_base_url);
+	json_object_set_new(o, "vramThresholdGb", json_real(c->options.vram_threshold_gb));
+	set_text(o, "workerId", id->worker_id);
+}
+
+json_t *status_live(const struct status_deps *d)
+{
+	char started[TIME_TEXT_LEN];
+	json_t *o = history_status(d->history);
+	add_common(o, d->config, d->identity, true);
+	time_format(d->started_ms, started);
+	set_text(o, "startedAt", started);
+	json_object_set_new(o, "pid", json_integer(getpid()));
+	json_object_set_new(o, "paused", json_boolean(jobs_paused(d->jobs)));
+	json_object_set_new(o, "outbox", json_integer((json_int_t)jobs_outbox_len(d->jobs)));
+	return o;
+}
+
+static void count_record(void *arg, uint64_t id, const char *head, size_t head_len,
+			 const char *body, size_t body_len)
+{
+	(void)id, (void)head, (void)head_len, (void)body, (void)body_len;
+	++*(json_int_t *)arg;
+}
+
+/* Only looks: sweeping what a crash left is the daemon's. */
+static json_int_t count_outbox(const char *state_dir)
+{
+	auto_free char *dir = fs_join(state_dir, "outbox");
+	auto_free char *journal_path = fs_join(dir, "json.log");
+	json_int_t count = 0;
+	char **names = NULL;
+	size_t n = 0;
+	bool torn;
+	struct journal *journal = journal_new(journal_path);
+	if (journal_load(journal, count_record, &count, &torn, NULL) < 0)
+		count = 0;
+	journal_free(journal);
+	if (fs_list(dir, &names, &n, NULL) < 0)
+		return count;
+	for (size_t i = 0; i < n; i++) {
+		auto_free char *manifest = xasprintf("%s/%s/manifest.json", dir, names[i]);
+		if (names[i][0] != '.' && fs_exists(manifest))
+			count++;
+	}
+	fs_list_free(names, n);
+	return count;
+}
+
+static json_t *registration_on_disk(const struct identity *id)
+{
+	json_t *o = json_object();
+	set_text(o, "state", registration_state_name(registration_state_of(id)));
+	const char *detail = id->rejected_reason ? id->rejected_reason : id->request_id;
+	set_text(o, "detail", identity_approved(id) ? id->worker_id : detail);
+	return o;
+}
+
+/* A history that no event ever reaches: it reads its file and nothing else. */
+static json_t *history_on_disk(const char *state_dir)
+{
+	struct clock clock;
+	struct events events;
+	clock_init(&clock);
+	events_init(&events);
+	struct history *h = history_new(&clock, NULL, &events, state_dir);
+	json_t *o = history_status(h);
+	history_free(h);
+	clock_fini(&clock);
+	return o;
+}
+
+json_t *status_from_disk(const struct config *c, const struct identity *id)
+{
+	json_t *o = history_on_disk(c->state_dir);
+	add_common(o, c, id, false);
+	json_object_set_new(o, "registration", registration_on_disk(id));
+	json_object_set_new(o, "session", json_pack("{s:s}", "state", "stopped"));
+	json_object_set_new(o, "outbox", json_integer(count_outbox(c->state_dir)));
+	return o;
+}

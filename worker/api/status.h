@@ -1,0 +1,30 @@
+/* status.h - what `studio-worker status --json` prints: the same object from a running daemon and
+ * from disk.
+ *
+ *   {running, version, configPath, apiBaseUrl, vramThresholdGb, workerId?, pid?, startedAt?,
+ *    registration: {state, detail?}, session: {state, detail?, since?, lastHeartbeat?}, paused,
+ *    currentJob: {jobId, kind, model, engine, state, startedAt, stage?, fraction?, detail?} | null,
+ *    jobs: [the recent 50, oldest first], outbox: results that wait for delivery}
+ *
+ * SPDX-License-Identifier: MIT */
+#ifndef API_STATUS_H
+#define API_STATUS_H
+
+#include <jansson.h>
+
+#include "worker/config/identity.h"
+#include "worker/job/jobs.h"
+#include "worker/observe/history.h"
+
+struct status_deps {
+	const struct config *config;
+	const struct identity *identity;
+	const struct history *history;
+	const struct jobs *jobs;
+	int64_t started_ms;
+};
+/* Both return a new reference. */
+json_t *status_live(const struct status_deps *d);
+json_t *status_from_disk(const struct config *c, const struct identity *id);
+
+#endif

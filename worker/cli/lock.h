@@ -1,0 +1,17 @@
+/* lock.h - one daemon a folder: state/lock.
+ * SPDX-License-Identifier: MIT */
+#ifndef CLI_LOCK_H
+#define CLI_LOCK_H
+
+#include "worker/config/config.h"
+
+enum lock_result {
+	LOCK_HELD,    /* by us; *fd */
+	LOCK_BUSY,    /* by another daemon */
+	LOCK_STOPPED, /* SIGTERM or SIGINT came while waiting */
+	LOCK_FAILED,  /* e is filled */
+};
+/* Makes the state folder. With `wait` blocks until the other daemon ended or a signal came. */
+enum lock_result folder_lock(const struct config *c, bool wait, int *fd, struct err *e) MUST_CHECK;
+
+#endif

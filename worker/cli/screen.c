@@ -1,0 +1,168 @@
+/* screen.c - see screen.h.
+ * SPDX-License-Identifier: MIT */
+#include "worker/cli/screen.h"
+
+#include <string.h>
+
+#include "lib/base/mem.h"
+#include "lib/base/time.h"
+#include "lib/base/utf8.h"
+
+#define RECENT	  10
+#define BAR_WIDTH 20
+
+static const char *text(const json_t *o, const char *key)
+{
+	const char *s = json_string_value(json_object_get(o, key));
+	return s ? s : "";
+}
+
+/* A studio's text must not drive the terminal. */
+static char *clean(const char *s)
+{
+	char *copy = xstrdup(s);
+	utf8_clean(copy);
+	return copy;
+}
+
+static void row(FILE *out, const char *label, const char *value)
+{
+	auto_free char *safe = clean(value);
+	fprintf(out, "%-13s %s\n", label, safe);
+}
+
+/* "3 min 05 s", "" when there is no such time. */
+static char *age(const json_t *o, const char *key, int64_t now_ms)
+{
+	int64_t at;
+	char buf[32];
+	if (!time_parse(text(o, key), &at))
+		return xstrdup("");
+	time_format_duration(now_ms > at ? (uint64_t)(now_ms - at) / 1000 * 1000 : 0, buf);
+	return xstrdup(buf);
+}
+
+static void print_registration(FILE *out, const json_t *o)
+{
+	const char *state = text(o, "state"), *detail = text(o, "detail");
+	auto_free char *line = NULL;
+	if (strcmp(state, "approved") == 0)
+		line = xasprintf("approved, worker %s", detail);
+	else if (strcmp(state, "rejected") == 0)
+		line = xasprintf("rejected: %s\n%-13s `studio-worker register --reset` asks anew",
+				 detail, "");
+	else if (strcmp(state, "pending") == 0)
+		line = xasprintf("request %s waits for approval by the studio's operator", detail);
+	else
+		line = xstrdup("not registered yet; `studio-worker run` asks the studio");
+	char *second = strchr(line, '\n');
+	if (second)
+		*second++ = '\0';
+	row(out, "registration", line);
+	if (second)
+		fprintf(out, "%s\n", second);
+}
+
+static void print_session(FILE *out, const json_t *o, int64_t now_ms)
+{
+	auto_free char *since = age(o, "since", now_ms);
+	auto_free char *beat = age(o, "lastHeartbeat", now_ms);
+	const char *detail = text(o, "detail");
+	auto_free char *line =
+	    xasprintf("%s%s%s%s%s%s%s%s%s", text(o, "state"), since[0] ? ", for " : "", since,
+		      beat[0] ? ", last heartbeat " : "", beat, beat[0] ? " ago" : "",
+		      detail[0] ? " (" : "", detail, detail[0] ? ")" : "");
+	row(out, "session", line);
+}
+
+static char *bar(double fraction)
+{
+	char cells[BAR_WIDTH + 1];
+	size_t full = (size_t)((fraction > 1 ? 1 : fraction) * BAR_WIDTH);
+	memset(cells, '.', BAR_WIDTH);
+	memset(cells, '#', full);
+	cells[BAR_WIDTH] = '\0';
+	return xasprintf(" [%s] %.0f %%", cells, (fraction > 1 ? 1 : fraction) * 100);
+}
+
+static void print_current(FILE *out, const json_t *job, int64_t now_ms)
+{
+	if (!json_is_object(job)) {
+		row(out, "current job", "none");
+		return;
+	}
+	const json_t *fraction = json_object_get(job, "fraction");
+	auto_free char *progress = fraction ? bar(json_number_value(fraction)) : xstrdup("");
+	auto_free char *since = age(job, "startedAt", now_ms);
+	const char *stage = text(job, "stage");
+	auto_free char *line =
+	    xasprintf("%s  %s  %s  %s%s  %s", text(job, "jobId"), text(job, "kind"),
+		      text(job, "model"), stage[0] ? stage : text(job, "state"), progress, since);
+	row(out, "current job", line);
+}
+
+static void print_outbox(FILE *out, json_int_t n)
+{
+	auto_free char *line = xasprintf("%" JSON_INTEGER_FORMAT " result%s to deliver", n,
+					 n == 1 ? " waits" : "s wait");
+	row(out, "outbox", n ? line : "empty");
+}
+
+static void cell(FILE *out, const char *s, int width)
+{
+	auto_free char *safe = clean(s);
+	if ((int)strlen(safe) > width)
+		memcpy(safe + width - 2, "..", 3);
+	fprintf(out, "%-*s  ", width, safe);
+}
+
+static void print_job(FILE *out, const json_t *job, int64_t now_ms)
+{
+	auto_free char *since = age(job, "updatedAt", now_ms);
+	auto_free char *error = clean(text(job, "error"));
+	cell(out, text(job, "jobId"), 20);
+	cell(out, text(job, "kind"), 9);
+	cell(out, text(job, "model"), 20);
+	cell(out, text(job, "state"), 11);
+	fprintf(out, "%s\n", since);
+	if (error[0])
+		fprintf(out, "    %s\n", error);
+}
+
+static void print_jobs(FILE *out, const json_t *jobs, int64_t now_ms)
+{
+	size_t n = json_array_size(jobs);
+	if (n == 0)
+		return;
+	fprintf(out, "\nrecent jobs (of %zu)\n", n);
+	fprintf(out, "%-20s  %-9s  %-20s  %-11s  %s\n", "JOB", "KIND", "MODEL", "STATE", "AGO");
+	for (size_t i = 0; i < n && i < RECENT; i++)
+		print_job(out, json_array_get(jobs, n - 1 - i), now_ms);
+}
+
+void screen_print(FILE *out, const json_t *s, int64_t now_ms)
+{
+	bool running = json_is_true(json_object_get(s, "running"));
+	auto_free char *uptime = age(s, "startedAt", now_ms);
+	auto_free char *daemon =
+	    running ? xasprintf("running, pid %" JSON_INTEGER_FORMAT ", for %s",
+				json_integer_value(json_object_get(s, "pid")), uptime)
+		    : xstrdup("not running; start it with `studio-worker run`");
+	auto_free char *lends =
+	    xasprintf("%g GB to one job", json_number_value(json_object_get(s, "vramThresholdGb")));
+	row(out, "daemon", daemon);
+	row(out, "config", text(s, "configPath"));
+	row(out, "studio", text(s, "apiBaseUrl"));
+	print_registration(out, json_object_get(s, "registration"));
+	if (running) {
+		print_session(out, json_object_get(s, "session"), now_ms);
+		row(out, "claiming",
+		    json_is_true(json_object_get(s, "paused"))
+			? "paused; `studio-worker resume` accepts offers again"
+			: "on");
+		print_current(out, json_object_get(s, "currentJob"), now_ms);
+	}
+	row(out, "lends", lends);
+	print_outbox(out, json_integer_value(json_object_get(s, "outbox")));
+	print_jobs(out, json_object_get(s, "jobs"), now_ms);
+}

@@ -1,0 +1,300 @@
+/* main.c - studio-worker: what the daemon is made of, in the order it starts; it ends in the
+ * opposite order. SPDX-License-Identifier: MIT */
+#include <malloc.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "lib/base/mem.h"
+#include "lib/fs/fs.h"
+#include "lib/net/net.h"
+#include "worker/api/control.h"
+#include "worker/cli/cli.h"
+#include "worker/cli/lock.h"
+#include "worker/registration/registration.h"
+#include "worker/session/advert.h"
+#include "worker/session/session.h"
+
+#define USER_AGENT	 "studio-worker/" PROGRAM_VERSION
+#define REGISTER_POLL_MS 30000
+#define WATCH_MS	 1000
+#define GOODBYE_MS	 60 /* for the close frame to leave; all of shutdown takes less than 250 ms */
+
+struct daemon {
+	const struct run_options *options;
+	struct loop loop;
+	struct log log;
+	struct log_stderr log_sink;
+	struct config config;
+	int lock;
+	struct identity identity;
+	uint64_t identity_stamp;
+	struct rng rng;
+	struct events events;
+	struct ship *ship;
+	struct history *history;
+	struct device *device;
+	struct engines *engines;
+	struct transport *transport;
+	struct jobs *jobs;
+	struct advert_deps advert;
+	struct registration *registration;
+	struct session *session;
+	struct control *control;
+	struct timer watch, goodbye;
+	int exit_code;
+};
+
+/* ---- the parts ---- */
+
+static void open_log(struct daemon *d)
+{
+	log_init(&d->log, &d->loop.clock);
+	log_stderr_init(&d->log_sink, 2, d->options->log_format, &d->options->log_filter);
+	log_add_sink(&d->log, &d->log_sink.sink);
+}
+
+/* Something to say before there is a session is shipped too: the queue keeps it. */
+static void open_observers(struct daemon *d)
+{
+	events_init(&d->events);
+	d->ship = ship_new(&d->log);
+	d->history = history_new(&d->loop.clock, &d->loop.pool, &d->events, d->config.state_dir);
+}
+
+static void open_engines(struct daemon *d)
+{
+	struct engine_env env = {
+	    .loop = &d->loop,
+	    .clock = &d->loop.clock,
+	    .pool = &d->loop.pool,
+	    .log = &d->log,
+	    .models_root = d->config.options.models_root,
+	};
+	d->device = device_new(&d->loop.clock);
+	d->engines = engines_new(&env);
+}
+
+static int open_jobs(struct daemon *d, struct err *e)
+{
+	struct jobs_deps deps = {
+	    .clock = &d->loop.clock,
+	    .log = &d->log,
+	    .pool = &d->loop.pool,
+	    .transport = d->transport,
+	    .events = &d->events,
+	    .engines = d->engines,
+	    .state_dir = d->config.state_dir,
+	};
+	d->jobs = jobs_new(&deps, e);
+	d->advert = (struct advert_deps){&d->config, d->engines, d->device, d->jobs, &d->log};
+	return d->jobs ? 0 : -e->code;
+}
+
+static struct capabilities *capabilities(void *arg)
+{
+	return advert_snapshot(&((struct daemon *)arg)->advert);
+}
+
+static uint64_t poll_ms(void)
+{
+	const char *text = getenv("STUDIO_WORKER_REGISTER_POLL_MS");
+	unsigned long long ms = text ? strtoull(text, NULL, 10) : 0;
+	return ms ? ms : REGISTER_POLL_MS;
+}
+
+static void open_registration(struct daemon *d)
+{
+	struct registration_deps deps = {
+	    .clock = &d->loop.clock,
+	    .log = &d->log,
+	    .rng = &d->rng,
+	    .transport = d->transport,
+	    .events = &d->events,
+	    .config = &d->config,
+	    .identity = &d->identity,
+	    .capabilities = capabilities,
+	    .capabilities_arg = d,
+	    .poll_ms = poll_ms(),
+	};
+	d->registration = registration_new(&deps);
+}
+
+static void stop_loop(void *arg)
+{
+	loop_stop(&((struct daemon *)arg)->loop);
+}
+
+static void session_ended(void *arg, enum session_outcome outcome)
+{
+	static const int codes[] = {
+	    [SESSION_STOPPED] = EXIT_OK,
+	    [SESSION_AUTH_FAILED] = EXIT_AUTH,
+	    [SESSION_FATAL] = EXIT_FATAL,
+	    [SESSION_EXHAUSTED] = EXIT_EXHAUSTED,
+	};
+	struct daemon *d = arg;
+	d->exit_code = codes[outcome];
+	timer_start(&d->goodbye, &d->loop.clock, GOODBYE_MS, stop_loop, d);
+}
+
+static void open_session(struct daemon *d)
+{
+	struct session_deps deps = {
+	    .clock = &d->loop.clock,
+	    .log = &d->log,
+	    .transport = d->transport,
+	    .events = &d->events,
+	    .jobs = d->jobs,
+	    .ship = d->ship,
+	    .config = &d->config,
+	    .identity = &d->identity,
+	    .capabilities = capabilities,
+	    .capabilities_arg = d,
+	    .ended = session_ended,
+	    .ended_arg = d,
+	};
+	d->session = session_new(&deps);
+}
+
+/* Without it the daemon still does its work; only its owner has to look at the log instead. */
+static void open_control(struct daemon *d)
+{
+	struct err e = ERR_INIT;
+	struct control_deps deps = {
+	    .loop = &d->loop,
+	    .log = &d->log,
+	    .jobs = d->jobs,
+	    .status = {&d->config, &d->identity, d->history, d->jobs, clock_wall(&d->loop.clock)},
+	};
+	d->control = control_new(&deps, &e);
+	if (!d->control)
+		log_error(&d->log, "api", NULL, "status, pause and resume can't reach us: %s",
+			  e.text);
+}
+
+/* `register --reset` is another process: it changes the file. */
+static void watch_identity(void *arg)
+{
+	struct daemon *d = arg;
+	uint64_t stamp = identity_stamp(&d->config);
+	if (stamp != d->identity_stamp)
+		registration_reload(d->registration);
+	d->identity_stamp = stamp;
+	timer_start(&d->watch, &d->loop.clock, WATCH_MS, watch_identity, d);
+}
+
+static void on_stop(void *arg)
+{
+	session_stop(((struct daemon *)arg)->session);
+}
+
+/* ---- the life ---- */
+
+/* The folder is ours from here on, or *code says why not. */
+static bool take_folder(struct daemon *d, int *code)
+{
+	struct err e = ERR_INIT;
+	*code = EXIT_CONFIG;
+	if (config_load(&d->config, d->options->config_path, &d->log, &e) < 0) {
+		cli_fail(*code, &e);
+		return false;
+	}
+	switch (folder_lock(&d->config, d->options->wait_for_lock, &d->lock, &e)) {
+	case LOCK_HELD:
+		return true;
+	case LOCK_BUSY:
+		fprintf(stderr, "studio-worker: another daemon already serves %s\n", d->config.dir);
+		*code = EXIT_OK;
+		return false;
+	case LOCK_STOPPED:
+		*code = EXIT_OK;
+		return false;
+	case LOCK_FAILED:
+		break;
+	}
+	*code = cli_fail(EXIT_FAILED, &e);
+	return false;
+}
+
+static int open_all(struct daemon *d)
+{
+	struct err e = ERR_INIT;
+	if (identity_load(&d->identity, &d->config, &e) < 0)
+		return cli_fail(EXIT_CONFIG, &e);
+	d->identity_stamp = identity_stamp(&d->config);
+	rng_init_system(&d->rng);
+	open_observers(d);
+	open_engines(d);
+	d->transport = net_new(&d->loop, &d->log, USER_AGENT, &e);
+	if (!d->transport || open_jobs(d, &e) < 0)
+		return cli_fail(EXIT_FAILED, &e);
+	open_registration(d);
+	open_session(d);
+	open_control(d);
+	return EXIT_OK;
+}
+
+static void serve(struct daemon *d)
+{
+	loop_on_stop(&d->loop, on_stop, d);
+	session_start(d->session);
+	registration_start(d->registration);
+	timer_start(&d->watch, &d->loop.clock, WATCH_MS, watch_identity, d);
+	loop_run(&d->loop);
+	timer_stop(&d->watch);
+	timer_stop(&d->goodbye);
+}
+
+static void close_all(struct daemon *d)
+{
+	control_free(d->control);
+	session_free(d->session);
+	registration_free(d->registration);
+	jobs_free(d->jobs);
+	if (d->transport)
+		net_free(d->transport);
+	engines_free(d->engines);
+	device_free(d->device);
+	history_free(d->history);
+	ship_free(d->ship);
+	identity_fini(&d->identity);
+	if (d->lock >= 0)
+		fs_unlock(d->lock);
+	config_fini(&d->config);
+	loop_fini(&d->loop);
+}
+
+static int run_daemon(const struct run_options *o)
+{
+	struct daemon d = {.options = o, .lock = -1};
+	struct err e = ERR_INIT;
+	int code;
+	if (loop_init(&d.loop, &e) < 0)
+		return cli_fail(EXIT_FAILED, &e);
+	open_log(&d);
+	if (take_folder(&d, &code))
+		code = open_all(&d);
+	else
+		o = NULL;
+	if (o && code == EXIT_OK) {
+		serve(&d);
+		code = d.exit_code;
+	}
+	close_all(&d);
+	return code;
+}
+
+/* One arena, and freed memory goes back: an idle worker is small on a machine that is its owner's.
+ */
+static void tune_memory(void)
+{
+	mallopt(M_ARENA_MAX, 1);
+	mallopt(M_TRIM_THRESHOLD, 128 * 1024);
+	mallopt(M_MMAP_THRESHOLD, 128 * 1024);
+}
+
+int main(int argc, char **argv)
+{
+	tune_memory();
+	return cli_main(argc, argv, run_daemon);
+}
