@@ -31,6 +31,7 @@ struct output {
 };
 
 struct child {
+	struct list_node node; /* of the loop's children, until it ended */
 	struct loop *loop;
 	struct child_events ev;
 	void *arg;
@@ -71,6 +72,7 @@ static void close_handle(void *h)
 
 static void close_all(struct child *c)
 {
+	list_remove(&c->loop->children, &c->node);
 	struct timer *timers[] = {&c->deadline, &c->kill, &c->check, &c->give_up};
 	for (size_t i = 0; i < ARRAY_LEN(timers); i++)
 		timer_stop(timers[i]);
@@ -237,6 +239,7 @@ struct child *child_start(struct loop *l, const struct child_spec *spec,
 	c->ev = *ev;
 	c->arg = arg;
 	c->os = os;
+	list_push_back(&l->children, &c->node);
 	watch_exit(c);
 	watch_output(c, &c->out, os.out, 1);
 	watch_output(c, &c->err, os.err, 2);
@@ -279,6 +282,12 @@ void child_drop(struct child *c)
 		return;
 	}
 	kill(-c->os.pid, SIGKILL);
+}
+
+void child_drop_all(struct loop *l)
+{
+	list_each_safe (it, &l->children)
+		child_drop(list_entry(it, struct child, node));
 }
 
 int child_pid(const struct child *c)

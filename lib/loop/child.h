@@ -46,6 +46,8 @@ void child_kill(struct child *c);
 /* For an owner that goes away first (shutdown): SIGKILL to the group now, no event follows, freed
  * by the loop. NULL allowed; after ->end it does nothing. */
 void child_drop(struct child *c);
+/* All children of the loop; loop_fini() does it. */
+void child_drop_all(struct loop *l);
 int child_pid(const struct child *c);
 
 /* Absolute path of a program found in $PATH (or given with a slash), NULL when there is none.

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "lib/base/mem.h"
+#include "lib/loop/child.h"
 
 /* How long loop_fini waits for handles that close and work that still runs. */
 #define FINI_MS 200
@@ -78,6 +79,7 @@ int loop_init(struct loop *l, struct err *e)
 	int rc = uv_loop_init(&l->uv);
 	if (rc < 0)
 		return err_sys(e, -rc, "cannot make the event loop");
+	list_init(&l->children);
 	clock_init(&l->clock);
 	l->clock.read = read_clock;
 	l->clock.read_arg = l;
@@ -118,6 +120,7 @@ static void drain(struct loop *l)
 
 void loop_fini(struct loop *l)
 {
+	child_drop_all(l);
 	uv_close((uv_handle_t *)&l->sigterm, NULL);
 	uv_close((uv_handle_t *)&l->sigint, NULL);
 	uv_close((uv_handle_t *)&l->prepare, NULL);

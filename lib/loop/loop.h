@@ -15,13 +15,15 @@ struct loop {
 	uv_timer_t wake;
 	uv_prepare_t prepare;
 	uv_signal_t sigterm, sigint;
+	struct list children; /* child.c's: who is still alive */
 	timer_fn *on_stop;
 	void *on_stop_arg;
 };
 
 /* Also ignores SIGPIPE. The struct must not move after this. */
 int loop_init(struct loop *l, struct err *e) MUST_CHECK;
-/* Runs what is still pending of closed handles, bounded by 200 ms, then frees everything. */
+/* Runs what is still pending of closed handles, bounded by 200 ms, then frees everything. Child
+ * processes that still run are killed first, without an event. */
 void loop_fini(struct loop *l);
 /* SIGTERM and SIGINT call fn(arg) on the loop. */
 void loop_on_stop(struct loop *l, timer_fn *fn, void *arg);

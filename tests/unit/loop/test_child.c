@@ -290,6 +290,34 @@ static void test_drop(void **state)
 	assert_int_equal(f->lines, 1);
 }
 
+static void stop_now(void *arg, int fd, const char *text)
+{
+	(void)fd;
+	(void)text;
+	loop_stop(&((struct fixture *)arg)->loop);
+}
+
+/* A program that ends takes its children along, and their children. */
+static void test_end_of_the_loop(void **state)
+{
+	(void)state;
+	struct fixture f = {.ended = false};
+	struct child_events ev = {stop_now, on_end};
+	const char *argv[] = {"sh", "-c", "trap '' TERM; sleep 60 & echo; wait; sleep 60", NULL};
+	assert_int_equal(loop_init(&f.loop, NULL), 0);
+	struct child *c = child_start(&f.loop, &(struct child_spec){.argv = argv}, &ev, &f, NULL);
+	assert_non_null(c);
+	pid_t pid = child_pid(c);
+	loop_run(&f.loop);
+	child_kill(c);
+	loop_fini(&f.loop);
+	assert_false(f.ended);
+	assert_int_equal(waitpid(pid, NULL, 0), -1);
+	for (int i = 0; i < 2000 && kill(-pid, 0) == 0; i++)
+		nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+	assert_int_equal(kill(-pid, 0), -1);
+}
+
 static void test_signals_are_reset(void **state)
 {
 	struct fixture *f = *state;
@@ -358,6 +386,7 @@ int main(void)
 	    T(test_leader_leaves_a_grandchild),
 	    T(test_grandchild_that_left_the_group),
 	    T(test_drop),
+	    cmocka_unit_test(test_end_of_the_loop),
 	    T(test_signals_are_reset),
 	    T(test_dies_with_the_parent),
 	    T(test_program_find),
