@@ -1,5 +1,5 @@
-/* rig.h - a job room with everything around it faked: clock, pool, engine, studio; only the disk is real.
- * SPDX-License-Identifier: MIT */
+/* rig.h - a job room with everything around it faked: clock, pool, engine, studio; only the disk is
+ * real. SPDX-License-Identifier: MIT */
 #ifndef TEST_JOB_RIG_H
 #define TEST_JOB_RIG_H
 
@@ -63,7 +63,8 @@ static UNUSED void rig_note(struct log_sink *s, const struct log_entry *e)
 {
 	struct rig *r = container_of(s, struct rig, sink);
 	size_t n = strlen(r->lines);
-	snprintf(r->lines + n, sizeof r->lines - n, "%s %s\n", log_level_name(e->level), e->message);
+	snprintf(r->lines + n, sizeof r->lines - n, "%s %s\n", log_level_name(e->level),
+		 e->message);
 }
 
 static UNUSED void rig_event(struct observer *o, const struct event *e)
@@ -118,12 +119,12 @@ static UNUSED void rig_advance(struct rig *r, uint64_t ms)
 static UNUSED void rig_link(struct rig *r, unsigned features)
 {
 	struct job_link link = {
-		.send = rig_send,
-		.arg = r,
-		.api_base = "http://studio/graphics/api",
-		.worker_id = "w-1",
-		.auth_token = &r->token,
-		.features = features,
+	    .send = rig_send,
+	    .arg = r,
+	    .api_base = "http://studio/graphics/api",
+	    .worker_id = "w-1",
+	    .auth_token = &r->token,
+	    .features = features,
 	};
 	jobs_link_up(r->jobs, &link);
 	rig_settle(r);
@@ -133,13 +134,13 @@ static UNUSED void rig_open(struct rig *r)
 {
 	struct err e = ERR_INIT;
 	struct jobs_deps d = {
-		.clock = &r->clock,
-		.log = &r->log,
-		.pool = &r->pool.pool,
-		.transport = &r->client->transport,
-		.events = &r->events,
-		.engines = r->engines,
-		.state_dir = r->dir,
+	    .clock = &r->clock,
+	    .log = &r->log,
+	    .pool = &r->pool.pool,
+	    .transport = &r->client->transport,
+	    .events = &r->events,
+	    .engines = r->engines,
+	    .state_dir = r->dir,
 	};
 	r->jobs = jobs_new(&d, &e);
 	assert_non_null(r->jobs);
@@ -188,6 +189,8 @@ static UNUSED void rig_restart(struct rig *r)
 
 static UNUSED void rig_free(struct rig *r)
 {
+	if (strstr(r->lines, "impossible"))
+		fail_msg("%s", r->lines);
 	jobs_free(r->jobs);
 	rig_advance(r, 10000);
 	rig_forget_frames(r);
@@ -208,11 +211,11 @@ static UNUSED void rig_free(struct rig *r)
 static UNUSED const char *task_of(enum kind k)
 {
 	static const char *const tasks[] = {
-		[KIND_IMAGE] = "{\"kind\":\"image\",\"prompt\":\"a cat\",\"ext\":\"png\"}",
-		[KIND_LLM] = "{\"kind\":\"llm\",\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]}",
-		[KIND_STT] = "{\"kind\":\"audio_stt\",\"inputUrl\":\"http://a/b.wav\"}",
-		[KIND_TTS] = "{\"kind\":\"audio_tts\",\"text\":\"hello\"}",
-		[KIND_VIDEO] = "{\"kind\":\"video\",\"prompt\":\"a dog\"}",
+	    [KIND_IMAGE] = "{\"kind\":\"image\",\"prompt\":\"a cat\",\"ext\":\"png\"}",
+	    [KIND_LLM] = "{\"kind\":\"llm\",\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]}",
+	    [KIND_STT] = "{\"kind\":\"audio_stt\",\"inputUrl\":\"http://a/b.wav\"}",
+	    [KIND_TTS] = "{\"kind\":\"audio_tts\",\"text\":\"hello\"}",
+	    [KIND_VIDEO] = "{\"kind\":\"video\",\"prompt\":\"a dog\"}",
 	};
 	return tasks[k];
 }
@@ -222,10 +225,10 @@ static UNUSED void rig_offer_as(struct rig *r, const char *id, const char *task,
 	struct err e = ERR_INIT;
 	struct studio_frame *f = NULL;
 	auto_free char *text = xasprintf(
-		"{\"type\":\"offer\",\"claim\":{\"jobId\":\"%s\",\"gameId\":\"g\",\"assetName\":\"a\","
-		"\"model\":\"m\",\"vramGbEstimate\":2.5,\"task\":%s,\"modelSource\":"
-		"{\"engine\":\"%s\",\"files\":[],\"cliDefaults\":{}}}}",
-		id, task, engine);
+	    "{\"type\":\"offer\",\"claim\":{\"jobId\":\"%s\",\"gameId\":\"g\",\"assetName\":\"a\","
+	    "\"model\":\"m\",\"vramGbEstimate\":2.5,\"task\":%s,\"modelSource\":"
+	    "{\"engine\":\"%s\",\"files\":[],\"cliDefaults\":{}}}}",
+	    id, task, engine);
 	int rc = studio_frame_decode(text, strlen(text), &f, &e);
 	if (rc < 0)
 		fail_msg("%s", e.text);
@@ -248,7 +251,8 @@ static UNUSED void rig_finish(struct rig *r)
 }
 
 /* The newest frame is of this type and about this job. */
-static UNUSED struct worker_frame *expect_frame(struct rig *r, enum worker_frame_type t, const char *id)
+static UNUSED struct worker_frame *expect_frame(struct rig *r, enum worker_frame_type t,
+						const char *id)
 {
 	if (!r->n_frames)
 		fail_msg("no frame was sent, expected %s", worker_frame_name(t));

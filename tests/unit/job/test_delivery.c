@@ -1,6 +1,5 @@
-/* test_delivery.c - protocol section 7, points 3, 6 and 7, and `resume` of section 8: every way a finished result
- * leaves the outbox, or stays.
- * SPDX-License-Identifier: MIT */
+/* test_delivery.c - protocol section 7, points 3, 6 and 7, and `resume` of section 8: every way a
+ * finished result leaves the outbox, or stays. SPDX-License-Identifier: MIT */
 #include "tests/unit/job/rig.h"
 
 #define MINUTE 60000ull
@@ -74,7 +73,8 @@ static void trouble_is_retried_then_failed(void **state)
 	struct worker_frame *f = expect_frame(r, WF_FAIL, "j1");
 	assert_true(f->retryable);
 	assert_null(jobs_current(r->jobs));
-	/* Kept for an offer, and never by HTTP again: not later, not at a welcome, not after a restart. */
+	/* Kept for an offer, and never by HTTP again: not later, not at a welcome, not after a
+	 * restart. */
 	rig_advance(r, MINUTE);
 	jobs_link_down(r->jobs);
 	rig_link(r, 0);
@@ -113,9 +113,9 @@ static void refusals_are_not_retried(void **state)
 		int status;
 		bool fail;
 		size_t kept;
-	} rows[] = {{400, true, 0},  {413, true, 0},  {422, true, 0}, {401, true, 1},
-		    {403, true, 1},  {429, true, 1},  {404, false, 0}, {410, false, 0},
-		    {409, false, 1}};
+	} rows[] = {{400, true, 0},  {413, true, 0},  {422, true, 0},
+		    {401, true, 1},  {403, true, 1},  {429, true, 1},
+		    {404, false, 0}, {410, false, 0}, {409, false, 1}};
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		struct rig *r = rig_new();
 		rig_link(r, 0);
@@ -303,7 +303,8 @@ static void the_same_job_attaches_to_its_run(void **state)
 static void another_task_is_another_job(void **state)
 {
 	(void)state;
-	static const char *const other = "{\"kind\":\"image\",\"prompt\":\"a bird\",\"ext\":\"png\"}";
+	static const char *const other =
+	    "{\"kind\":\"image\",\"prompt\":\"a bird\",\"ext\":\"png\"}";
 	struct rig *r = with_orphan(KIND_IMAGE);
 	r->status = 409;
 	rig_link(r, 0);
@@ -584,32 +585,32 @@ static void cancel_of_a_finished_job(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(bytes_are_uploaded),
-		cmocka_unit_test(trouble_is_retried_then_failed),
-		cmocka_unit_test(a_retry_may_succeed),
-		cmocka_unit_test(refusals_are_not_retried),
-		cmocka_unit_test(conflict_waits_ten_minutes),
-		cmocka_unit_test(orphaned_bytes_go_after_welcome),
-		cmocka_unit_test(orphans_go_one_at_a_time_oldest_first),
-		cmocka_unit_test(orphaned_bytes_refused),
-		cmocka_unit_test(orphaned_bytes_outlast_trouble),
-		cmocka_unit_test(orphaned_json_waits_in_silence),
-		cmocka_unit_test(orphaned_json_ends_after_ten_minutes),
-		cmocka_unit_test(a_lost_complete_waits),
-		cmocka_unit_test(the_same_job_attaches_to_its_run),
-		cmocka_unit_test(another_task_is_another_job),
-		cmocka_unit_test(attached_while_an_upload_is_refused),
-		cmocka_unit_test(an_offer_waits_for_the_uploads_answer),
-		cmocka_unit_test(an_ack_ends_an_upload_too),
-		cmocka_unit_test(a_link_lost_while_uploading),
-		cmocka_unit_test(survives_a_restart),
-		cmocka_unit_test(damage_is_noticed),
-		cmocka_unit_test(broken_entries_are_set_aside),
-		cmocka_unit_test(resume_keeps_a_claim),
-		cmocka_unit_test(resume_keeps_a_run),
-		cmocka_unit_test(resume_drops),
-		cmocka_unit_test(resume_unanswered_holds_nothing_back),
-		cmocka_unit_test(cancel_of_a_finished_job),
+	    cmocka_unit_test(bytes_are_uploaded),
+	    cmocka_unit_test(trouble_is_retried_then_failed),
+	    cmocka_unit_test(a_retry_may_succeed),
+	    cmocka_unit_test(refusals_are_not_retried),
+	    cmocka_unit_test(conflict_waits_ten_minutes),
+	    cmocka_unit_test(orphaned_bytes_go_after_welcome),
+	    cmocka_unit_test(orphans_go_one_at_a_time_oldest_first),
+	    cmocka_unit_test(orphaned_bytes_refused),
+	    cmocka_unit_test(orphaned_bytes_outlast_trouble),
+	    cmocka_unit_test(orphaned_json_waits_in_silence),
+	    cmocka_unit_test(orphaned_json_ends_after_ten_minutes),
+	    cmocka_unit_test(a_lost_complete_waits),
+	    cmocka_unit_test(the_same_job_attaches_to_its_run),
+	    cmocka_unit_test(another_task_is_another_job),
+	    cmocka_unit_test(attached_while_an_upload_is_refused),
+	    cmocka_unit_test(an_offer_waits_for_the_uploads_answer),
+	    cmocka_unit_test(an_ack_ends_an_upload_too),
+	    cmocka_unit_test(a_link_lost_while_uploading),
+	    cmocka_unit_test(survives_a_restart),
+	    cmocka_unit_test(damage_is_noticed),
+	    cmocka_unit_test(broken_entries_are_set_aside),
+	    cmocka_unit_test(resume_keeps_a_claim),
+	    cmocka_unit_test(resume_keeps_a_run),
+	    cmocka_unit_test(resume_drops),
+	    cmocka_unit_test(resume_unanswered_holds_nothing_back),
+	    cmocka_unit_test(cancel_of_a_finished_job),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

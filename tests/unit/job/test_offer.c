@@ -25,8 +25,9 @@ static void takes_an_offer(void **state)
 	expect_log(r, "info studio confirmed completion of job j1\n");
 	assert_int_equal(jobs_outbox_len(r->jobs), 0);
 	assert_int_equal(r->outbox, 0);
-	assert_string_equal(r->states, "j1:offered j1:accepted j1:provisioning j1:running j1:finished "
-				       "j1:delivering j1:delivered ");
+	assert_string_equal(r->states,
+			    "j1:offered j1:accepted j1:provisioning j1:running j1:finished "
+			    "j1:delivering j1:delivered ");
 	assert_int_equal(folder_len(r, "scratch"), 0);
 	assert_int_equal(r->uploads, 0);
 	rig_free(r);
@@ -292,21 +293,21 @@ static void freed_at_any_moment(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(takes_an_offer),
-		cmocka_unit_test(rejects_while_paused),
-		cmocka_unit_test(rejects_while_busy),
-		cmocka_unit_test(pause_lets_work_finish),
-		cmocka_unit_test(a_lost_accept_runs_nothing),
-		cmocka_unit_test(unknown_engine_fails_for_good),
-		cmocka_unit_test(engine_failure_is_told),
-		cmocka_unit_test(a_lost_fail_is_logged),
-		cmocka_unit_test(full_disk_fails_the_job),
-		cmocka_unit_test(read_only_state_fails_the_job),
-		cmocka_unit_test(progress_is_limited),
-		cmocka_unit_test(no_progress_without_the_feature),
-		cmocka_unit_test(cancel_ends_a_run),
-		cmocka_unit_test(cancel_needs_the_feature),
-		cmocka_unit_test(freed_at_any_moment),
+	    cmocka_unit_test(takes_an_offer),
+	    cmocka_unit_test(rejects_while_paused),
+	    cmocka_unit_test(rejects_while_busy),
+	    cmocka_unit_test(pause_lets_work_finish),
+	    cmocka_unit_test(a_lost_accept_runs_nothing),
+	    cmocka_unit_test(unknown_engine_fails_for_good),
+	    cmocka_unit_test(engine_failure_is_told),
+	    cmocka_unit_test(a_lost_fail_is_logged),
+	    cmocka_unit_test(full_disk_fails_the_job),
+	    cmocka_unit_test(read_only_state_fails_the_job),
+	    cmocka_unit_test(progress_is_limited),
+	    cmocka_unit_test(no_progress_without_the_feature),
+	    cmocka_unit_test(cancel_ends_a_run),
+	    cmocka_unit_test(cancel_needs_the_feature),
+	    cmocka_unit_test(freed_at_any_moment),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
