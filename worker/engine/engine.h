@@ -1,7 +1,7 @@
 /* engine.h - SEAM: what turns a task into a result.
- * One folder an engine, one row each in registry.c. Everything is asynchronous on the loop thread; engines that compute
- * run in a child process or in the pool. The fake used by tests is tests/fake/fake_engine.c.
- * SPDX-License-Identifier: MIT */
+ * One folder an engine, one row each in registry.c. Everything is asynchronous on the loop thread;
+ * engines that compute run in a child process or in the pool. The fake used by tests is
+ * tests/fake/fake_engine.c. SPDX-License-Identifier: MIT */
 #ifndef ENGINE_ENGINE_H
 #define ENGINE_ENGINE_H
 
@@ -19,7 +19,7 @@ struct loop;
 
 /* What engines are given once, at start; outlives them. */
 struct engine_env {
-	struct loop *loop;      /* for child processes; NULL in the simulator, where only fakes run */
+	struct loop *loop; /* for child processes; NULL in the simulator, where only fakes run */
 	struct clock *clock;
 	struct pool *pool;
 	struct log *log;
@@ -32,12 +32,14 @@ struct engine_job {
 	const char *model;
 	const struct task *task;
 	const struct source *source;
-	const char *scratch; /* an empty folder of this job, on the file system of the outbox; removed by the pipeline */
+	const char *scratch; /* an empty folder of this job, on the file system of the outbox;
+				removed by the pipeline */
 };
 
 struct engine_result {
-	/* Exactly one of the two. file: a finished file inside the scratch folder (path owned by the engine, valid during
-	 * the call), ext: its real extension. json: reference borrowed during the call. */
+	/* Exactly one of the two. file: a finished file inside the scratch folder (path owned by
+	 * the engine, valid during the call), ext: its real extension. json: reference borrowed
+	 * during the call. */
 	const char *file, *ext;
 	json_t *json;
 };
@@ -45,11 +47,13 @@ struct engine_result {
 struct engine_events {
 	/* fraction in 0..1, negative when not known; detail may be NULL. */
 	void (*progress)(void *arg, enum stage stage, double fraction, const char *detail);
-	/* Last event, exactly once, never from inside start() or cancel(). Either result or error is set. */
-	void (*end)(void *arg, const struct engine_result *result, const struct err *error, bool retryable);
+	/* Last event, exactly once, never from inside start() or cancel(). Either result or error
+	 * is set. */
+	void (*end)(void *arg, const struct engine_result *result, const struct err *error,
+		    bool retryable);
 };
 
-struct engine;     /* one engine of this program, made by new() */
+struct engine;	   /* one engine of this program, made by new() */
 struct engine_run; /* one running job */
 
 /* How `studio-worker engines` shows it; strings are the engine's. */
@@ -61,16 +65,18 @@ struct engine_info {
 
 struct engine_ops {
 	const char *name;    /* as in modelSource.engine */
-	unsigned kinds;      /* KIND_BITs it can serve */
+	unsigned kinds;	     /* KIND_BITs it can serve */
 	const char *summary; /* one line for people */
 
 	struct engine *(*new)(const struct engine_env *env); /* never NULL, never blocks long */
-	void (*free)(struct engine *e);                      /* no run is left */
+	void (*free)(struct engine *e);			     /* no run is left */
 	void (*info)(struct engine *e, struct engine_info *out);
-	/* Adds what it can serve now (capabilities_add_model); nothing while something is missing. */
+	/* Adds what it can serve now (capabilities_add_model); nothing while something is missing.
+	 */
 	void (*advertise)(struct engine *e, struct capabilities *c);
-	/* Checks the task and starts it. NULL with err filled when the task can't be run as asked (retryable = false is
-	 * then up to *retryable). The run is the engine's; it is gone after end(). */
+	/* Checks the task and starts it. NULL with err filled when the task can't be run as asked
+	 * (retryable = false is then up to *retryable). The run is the engine's; it is gone after
+	 * end(). */
 	struct engine_run *(*start)(struct engine *e, const struct engine_job *job,
 				    const struct engine_events *ev, void *arg, bool *retryable,
 				    struct err *err);

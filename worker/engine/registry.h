@@ -12,9 +12,11 @@ struct engines *engines_new(const struct engine_env *env);
 /* Those of a table given by the caller (tests); ops is NULL-terminated. */
 struct engines *engines_new_from(const struct engine_env *env, const struct engine_ops *const *ops);
 void engines_free(struct engines *es);
-/* The engine for a modelSource.engine and kind. NULL with err naming the remedy: an engine this build never heard of, one that
- * lacks its program, a kind it does not serve. There is no fallback. */
-struct engine *engines_route(struct engines *es, const char *engine, enum kind kind, struct err *err) MUST_CHECK;
+/* The engine for a modelSource.engine and kind. NULL with err naming the remedy: an engine this
+ * build never heard of, one that lacks its program, a kind it does not serve. There is no fallback.
+ */
+struct engine *engines_route(struct engines *es, const char *engine, enum kind kind,
+			     struct err *err) MUST_CHECK;
 void engines_advertise(struct engines *es, struct capabilities *c);
 size_t engines_count(const struct engines *es);
 struct engine *engines_at(struct engines *es, size_t i);

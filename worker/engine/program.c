@@ -1,0 +1,108 @@
+/* program.c - see program.h.
+ * SPDX-License-Identifier: MIT */
+#include "worker/engine/program.h"
+
+#include <ctype.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "lib/base/mem.h"
+#include "lib/fs/fs.h"
+#include "lib/loop/child.h"
+
+#define VERSION_WAIT_MS 500
+
+extern char **environ;
+
+static bool executable(const char *path)
+{
+	struct stat st;
+	return stat(path, &st) == 0 && S_ISREG(st.st_mode) && access(path, X_OK) == 0;
+}
+
+/* Absolute, when dir/name can be executed. */
+static char *try_in(const char *dir, const char *name)
+{
+	auto_free char *path = fs_join(dir, name);
+	return executable(path) ? realpath(path, NULL) : NULL;
+}
+
+static const char *from_environment(const char *name)
+{
+	auto_free char *key = xasprintf("STUDIO_WORKER_%s", name);
+	for (char *c = key; *c; c++)
+		*c = *c == '-' ? '_' : (char)toupper((unsigned char)*c);
+	const char *value = getenv(key);
+	return value && *value ? value : NULL;
+}
+
+char *engine_program_find(const char *name, const char *models_root)
+{
+	const char *given = from_environment(name);
+	if (given)
+		return executable(given) ? realpath(given, NULL) : NULL;
+	auto_free char *bin = models_root ? fs_join(models_root, "bin") : NULL;
+	auto_free char *home = fs_expand_home("~/.local/bin");
+	char *found = bin ? try_in(bin, name) : NULL;
+	if (!found)
+		found = try_in(home, name);
+	return found ? found : program_find(name);
+}
+
+void engine_program_refresh(char **path, const char *name, const char *models_root)
+{
+	if (*path && executable(*path))
+		return;
+	free(*path);
+	*path = engine_program_find(name, models_root);
+}
+
+static pid_t spawn_into(const char *path, const char *flag, int out)
+{
+	char *argv[] = {(char *)(uintptr_t)path, (char *)(uintptr_t)flag, NULL};
+	posix_spawn_file_actions_t actions;
+	pid_t pid = -1;
+	posix_spawn_file_actions_init(&actions);
+	posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
+	posix_spawn_file_actions_adddup2(&actions, out, 1);
+	posix_spawn_file_actions_addopen(&actions, 2, "/dev/null", O_WRONLY, 0);
+	if (posix_spawn(&pid, path, &actions, NULL, argv, environ) != 0)
+		pid = -1;
+	posix_spawn_file_actions_destroy(&actions);
+	return pid;
+}
+
+/* What can be read within the wait; one read is enough for a first line. */
+static size_t read_some(int fd, char *out, size_t size)
+{
+	struct pollfd p = {.fd = fd, .events = POLLIN};
+	if (poll(&p, 1, VERSION_WAIT_MS) <= 0)
+		return 0;
+	ssize_t n = read(fd, out, size - 1);
+	return n > 0 ? (size_t)n : 0;
+}
+
+void engine_program_version(const char *path, const char *flag, char *out, size_t size)
+{
+	int fds[2];
+	out[0] = '\0';
+	if (pipe2(fds, O_CLOEXEC) < 0)
+		return;
+	pid_t pid = spawn_into(path, flag, fds[1]);
+	close(fds[1]);
+	if (pid > 0) {
+		out[read_some(fds[0], out, size)] = '\0';
+		kill(pid, SIGKILL);
+		waitpid(pid, NULL, 0);
+	}
+	close(fds[0]);
+	out[strcspn(out, "\r\n")] = '\0';
+}

@@ -1,0 +1,156 @@
+/* transcode.c - see transcode.h.
+ * SPDX-License-Identifier: MIT */
+#include "worker/engine/transcode.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "lib/base/mem.h"
+#include "lib/fs/fs.h"
+#include "lib/loop/child.h"
+#include "worker/engine/output.h"
+
+#define MAX_ARGS 64
+
+struct transcode {
+	struct child *child;
+	struct output output;
+	const struct transcode_events *ev;
+	void *arg;
+	char *path;
+	double seconds;
+};
+
+struct format {
+	const char *ext;
+	bool video;
+	const char *args[18];
+};
+
+/* Settings: speech and tones need little; video for a browser: 4:2:0, index in front. */
+static const struct format formats[] = {
+    {"ogg", false, {"-c:a", "libvorbis", "-q:a", "4"}},
+    {"mp3", false, {"-c:a", "libmp3lame", "-q:a", "3"}},
+    {"mp4",
+     true,
+     {"-c:v", "libx264", "-preset", "veryfast", "-crf", "20", "-pix_fmt", "yuv420p", "-movflags",
+      "+faststart"}},
+    {"webm",
+     true,
+     {"-c:v", "libvpx-vp9", "-deadline", "realtime", "-cpu-used", "6", "-crf", "30", "-b:v", "0",
+      "-row-mt", "1", "-pix_fmt", "yuv420p"}},
+    {"webp", true, {"-c:v", "libwebp", "-loop", "0", "-q:v", "80"}},
+    {"gif",
+     true,
+     {"-filter_complex", "split[a][b];[a]palettegen=stats_mode=single[p];[b][p]paletteuse=new=1",
+      "-loop", "0"}},
+};
+
+static const struct format *format_of(const char *ext, bool video)
+{
+	for (size_t i = 0; i < ARRAY_LEN(formats); i++) {
+		if (strcmp(formats[i].ext, ext) == 0 && formats[i].video == video)
+			return &formats[i];
+	}
+	return NULL;
+}
+
+bool transcode_can(const char *ext, bool video)
+{
+	return format_of(ext, video) != NULL;
+}
+
+/* "out_time_us=1234567" is what -progress prints about twice a second. */
+static void line(void *arg, int fd, const char *text)
+{
+	struct transcode *t = arg;
+	if (fd != 1) {
+		output_line(&t->output, text);
+		return;
+	}
+	int64_t us;
+	if (sscanf(text, "out_time_us=%" SCNd64, &us) == 1 && t->seconds > 0 && us >= 0) {
+		double f = (double)us / 1e6 / t->seconds;
+		t->ev->progress(t->arg, f > 1 ? 1 : f);
+	}
+}
+
+static int outcome(const struct transcode *t, const struct child_end *end, struct err *e)
+{
+	uint64_t size;
+	if (end->cancelled)
+		return err_set(e, ECANCELED, "cancelled");
+	if (end->timed_out)
+		return err_set(e, ETIMEDOUT, "ffmpeg did not finish in time");
+	if (end->signal)
+		return err_set(e, EIO, "ffmpeg was ended by signal %d", end->signal);
+	if (end->exit_code != 0)
+		return err_set(e, EIO, "ffmpeg failed with exit code %d: %s", end->exit_code,
+			       end->first_error);
+	if (fs_size(t->path, &size, e) < 0)
+		return err_wrap(e, "ffmpeg wrote no file");
+	return size ? 0 : err_set(e, EIO, "ffmpeg wrote an empty file");
+}
+
+static void ended(void *arg, const struct child_end *end)
+{
+	struct transcode *t = arg;
+	struct err e = ERR_INIT;
+	int rc = outcome(t, end, &e);
+	t->ev->end(t->arg, rc < 0 ? &e : NULL);
+	free(t->path);
+	free(t);
+}
+
+static void add(const char **argv, size_t *n, const char *const *args)
+{
+	for (; *args && *n < MAX_ARGS - 1; args++)
+		argv[(*n)++] = *args;
+}
+
+struct transcode *transcode_start(const struct engine_env *env, const struct transcode_spec *s,
+				  const struct transcode_events *ev, void *arg, struct err *err)
+{
+	static const struct child_events events = {.line = line, .end = ended};
+	const struct format *f = format_of(s->ext, s->width > 0);
+	if (!f) {
+		err_set(err, EINVAL, "ffmpeg is not asked for .%s files here", s->ext);
+		return NULL;
+	}
+	char size[32], rate[32];
+	snprintf(size, sizeof size, "%dx%d", s->width, s->height);
+	snprintf(rate, sizeof rate, "%.6g", s->fps);
+	/* file: keeps a path from being read as a URL or an option. */
+	auto_free char *in = xasprintf("file:%s", s->input), *out = xasprintf("file:%s", s->output);
+	const char *argv[MAX_ARGS] = {NULL};
+	size_t n = 0;
+	add(argv, &n,
+	    (const char *const[]){s->ffmpeg, "-hide_banner", "-nostdin", "-loglevel", "warning",
+				  "-nostats", "-progress", "pipe:1", "-y", NULL});
+	if (s->width > 0)
+		add(argv, &n,
+		    (const char *const[]){"-f", "rawvideo", "-pixel_format", "rgb24", "-video_size",
+					  size, "-framerate", rate, NULL});
+	add(argv, &n, (const char *const[]){"-i", in, "-map_metadata", "-1", NULL});
+	add(argv, &n, f->args);
+	add(argv, &n, (const char *const[]){out, NULL});
+	struct transcode *t = xcalloc(1, sizeof *t);
+	*t = (struct transcode){
+	    .ev = ev, .arg = arg, .path = xstrdup(s->output), .seconds = s->seconds};
+	t->output = (struct output){.log = env->log, .job_id = s->job_id, .program = "ffmpeg"};
+	struct child_spec spec = {.argv = argv, .deadline_ms = s->deadline_ms};
+	t->child = child_start(env->loop, &spec, &events, t, err);
+	if (!t->child) {
+		free(t->path);
+		free(t);
+		return NULL;
+	}
+	return t;
+}
+
+void transcode_kill(struct transcode *t)
+{
+	child_kill(t->child);
+}
