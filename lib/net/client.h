@@ -35,10 +35,11 @@ const char *transfer_error(const struct transfer *t, CURLcode code);
 /* The same options for a handle outside the multi. */
 void easy_defaults(CURL *easy, const char *url, const char *user_agent, char *error);
 
+/* No control characters: such a token, from a peer's answer, would forge header lines. */
+bool bearer_valid(const struct secret *bearer);
+
 struct conn *ws_client_connect(struct transport *t, const struct connect_request *r,
 			       const struct conn_events *ev, void *arg);
-int ws_client_send(struct conn *c, const char *text, size_t len, struct err *e);
-void ws_client_close(struct conn *c, int code, const char *reason);
 void ws_client_free_all(struct net *n);
 
 struct exchange *exchange_start(struct transport *t, const struct http_request *r, http_done *done,

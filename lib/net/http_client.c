@@ -39,9 +39,17 @@ static void add_header(struct body *b, const char *line)
 	b->headers = curl_slist_append(b->headers, line);
 }
 
+bool bearer_valid(const struct secret *bearer)
+{
+	for (const char *p = secret_reveal(bearer); *p; p++)
+		if ((unsigned char)*p < 0x20 || *p == 0x7f)
+			return false;
+	return true;
+}
+
 static void add_bearer(struct body *b, const struct secret *bearer)
 {
-	if (!bearer || !secret_is_set(bearer))
+	if (!bearer || !secret_is_set(bearer) || !bearer_valid(bearer))
 		return;
 	auto_free char *text = xasprintf("Authorization: Bearer %s", secret_reveal(bearer));
 	add_header(b, text);

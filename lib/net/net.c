@@ -11,6 +11,7 @@
 
 #include "lib/base/mem.h"
 #include "lib/net/client.h"
+#include "lib/net/ws_stream.h"
 
 struct watch { /* one socket of curl's */
 	uv_poll_t poll;
@@ -163,17 +164,11 @@ const char *transfer_error(const struct transfer *t, CURLcode code)
 static const struct transport_ops net_ops = {
     .name = "net",
     .connect = ws_client_connect,
-    .send = ws_client_send,
-    .close = ws_client_close,
+    .send = ws_stream_send,
+    .close = ws_stream_close,
     .request = exchange_start,
     .cancel = exchange_cancel,
 };
-
-const struct transport_ops *net_client_ops(void);
-const struct transport_ops *net_client_ops(void)
-{
-	return &net_ops;
-}
 
 struct transport *net_new(struct loop *l, struct log *log, const char *user_agent, struct err *e)
 {

@@ -35,24 +35,27 @@ bool ws_frame_write(struct buf *out, enum ws_opcode op, const void *data, size_t
 		    const unsigned char mask[4])
 {
 	unsigned char head[14] = {(unsigned char)(0x80 | op)};
+	unsigned masked = mask ? 0x80 : 0;
 	size_t n = 2;
 	if (len < 126) {
-		head[1] = (unsigned char)(0x80 | len);
+		head[1] = (unsigned char)(masked | len);
 	} else {
 		int bytes = len < 65536 ? 2 : 8;
-		head[1] = bytes == 2 ? 0x80 | 126 : 0x80 | 127;
+		head[1] = (unsigned char)(masked | (bytes == 2 ? 126 : 127));
 		for (int i = bytes - 1; i >= 0; i--)
 			head[n++] = (unsigned char)((uint64_t)len >> (8 * i));
 	}
-	memcpy(head + n, mask, 4);
-	n += 4;
+	if (mask) {
+		memcpy(head + n, mask, 4);
+		n += 4;
+	}
 	size_t before = out->len;
 	if (!buf_add(out, head, n) || !buf_add(out, data, len)) {
 		out->len = before;
 		return false;
 	}
 	char *payload = out->data + before + n;
-	for (size_t i = 0; i < len; i++)
+	for (size_t i = 0; mask && i < len; i++)
 		payload[i] = (char)(payload[i] ^ mask[i & 3]);
 	return true;
 }
@@ -68,11 +71,11 @@ size_t ws_close_payload(char out[125], int code, const char *reason)
 	return n + 2;
 }
 
-void ws_reader_init(struct ws_reader *r, size_t max_message, const struct ws_reader_events *ev,
-		    void *arg)
+void ws_reader_init(struct ws_reader *r, size_t max_message, bool masked,
+		    const struct ws_reader_events *ev, void *arg)
 {
 	*r = (struct ws_reader){
-	    .events = ev, .arg = arg, .max_message = max_message, .head_need = 2};
+	    .events = ev, .arg = arg, .masked = masked, .max_message = max_message, .head_need = 2};
 	buf_init(&r->message, max_message);
 }
 
@@ -89,8 +92,8 @@ static int check_start(struct ws_reader *r, struct err *e)
 	unsigned len = r->head[1] & 0x7f;
 	if (r->head[0] & 0x70)
 		return err_set(e, EPROTO, "a WebSocket frame with reserved bits");
-	if (r->head[1] & 0x80)
-		return err_set(e, EPROTO, "a masked WebSocket frame from a server");
+	if (!!(r->head[1] & 0x80) != r->masked)
+		return err_set(e, EPROTO, "a WebSocket frame with the wrong masking");
 	if (r->op >= WS_CLOSE) {
 		if (r->op > WS_PONG)
 			return err_set(e, EPROTO, "WebSocket opcode %d is not known", r->op);
@@ -103,18 +106,21 @@ static int check_start(struct ws_reader *r, struct err *e)
 	} else if ((r->op == WS_CONTINUATION) != r->in_message) {
 		return err_set(e, EPROTO, "a WebSocket fragment out of order");
 	}
-	r->head_need = len == 126 ? 4 : len == 127 ? 10 : 2;
+	r->head_need = (len == 126 ? 4 : len == 127 ? 10 : 2) + (r->masked ? 4u : 0u);
 	return 0;
 }
 
 static int start_payload(struct ws_reader *r, struct err *e)
 {
+	size_t size_end = r->head_need - (r->masked ? 4 : 0);
 	r->left = r->head[1] & 0x7f;
-	if (r->head_need > 2) {
+	if (size_end > 2) {
 		r->left = 0;
-		for (size_t i = 2; i < r->head_need; i++)
+		for (size_t i = 2; i < size_end; i++)
 			r->left = r->left << 8 | r->head[i];
 	}
+	memcpy(r->mask, r->head + size_end, r->masked ? 4 : 0);
+	r->mask_at = 0;
 	if (r->op < WS_CLOSE && r->left > r->max_message - r->message.len)
 		return err_set(e, EPROTO, "a WebSocket message of more than %zu bytes",
 			       r->max_message);
@@ -175,15 +181,25 @@ static int end_frame(struct ws_reader *r, struct err *e)
 	return 0;
 }
 
+static void unmask(struct ws_reader *r, unsigned char *data, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		data[i] ^= r->mask[(r->mask_at + i) & 3];
+	r->mask_at += n;
+}
+
 static int take_payload(struct ws_reader *r, const char *data, size_t n, struct err *e)
 {
 	r->left -= n;
 	if (r->op >= WS_CLOSE) {
 		memcpy(r->control + r->control_len, data, n);
+		unmask(r, r->control + r->control_len, n);
 		r->control_len += n;
-	} else if (!buf_add(&r->message, data, n)) {
-		return err_set(e, EPROTO, "a WebSocket message of more than %zu bytes",
-			       r->max_message);
+	} else {
+		if (!buf_add(&r->message, data, n))
+			return err_set(e, EPROTO, "a WebSocket message of more than %zu bytes",
+				       r->max_message);
+		unmask(r, (unsigned char *)r->message.data + r->message.len - n, n);
 	}
 	return 0;
 }

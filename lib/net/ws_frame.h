@@ -17,13 +17,14 @@ enum ws_opcode {
 	WS_PONG = 10
 };
 
-/* Appends one whole frame to out, masked with the four bytes of mask. False when out is full. */
+/* Appends one whole frame to out, masked with the four bytes of mask (a client's) or plain when
+ * mask is NULL (a server's). False when out is full. */
 bool ws_frame_write(struct buf *out, enum ws_opcode op, const void *data, size_t len,
 		    const unsigned char mask[4]) MUST_CHECK;
 /* A close frame's payload; reason is cut to 123 bytes. Returns its length. */
 size_t ws_close_payload(char out[125], int code, const char *reason);
 
-/* What a server sends, decoded as it comes in. Memory grows with what arrived, never with what a
+/* What a peer sends, decoded as it comes in. Memory grows with what arrived, never with what a
  * header announces. */
 struct ws_reader_events {
 	void (*text)(void *arg, const char *text, size_t len);
@@ -36,15 +37,17 @@ struct ws_reader {
 	size_t max_message;
 	struct buf message; /* fragments so far */
 	bool in_message, closed;
-	unsigned char head[10], control[125];
+	bool masked; /* the peer is a client: every frame is masked */
+	unsigned char head[14], control[125], mask[4];
+	uint64_t mask_at;
 	size_t head_len, head_need, control_len;
 	bool fin;
 	enum ws_opcode op;
 	uint64_t left; /* payload bytes of the current frame still to come */
 	bool in_payload;
 };
-void ws_reader_init(struct ws_reader *r, size_t max_message, const struct ws_reader_events *ev,
-		    void *arg);
+void ws_reader_init(struct ws_reader *r, size_t max_message, bool masked,
+		    const struct ws_reader_events *ev, void *arg);
 void ws_reader_fini(struct ws_reader *r);
 /* -EPROTO with the rule that was broken. After a close frame the rest is ignored. A callback may
  * set r->closed to stop. */
