@@ -106,7 +106,7 @@ static bool accept_it(struct fixture *f, const char *id, const char *worker)
 	return settle(f);
 }
 
-static bool fail(struct fixture *f, const char *id, const char *worker, bool retryable)
+static bool fail_it(struct fixture *f, const char *id, const char *worker, bool retryable)
 {
 	queue_fail(f->q, id, worker, "it broke", retryable, got, f);
 	return settle(f);
@@ -147,7 +147,7 @@ static void test_a_job_is_done(void **state)
 	assert_string_equal(f->job.prompt, "prompt");
 	assert_int_equal(json_integer_value(json_object_get(f->job.result, "n")), 1);
 	assert_false(complete(f, id, "wk-a"));
-	assert_false(fail(f, id, "wk-a", true));
+	assert_false(fail_it(f, id, "wk-a", true));
 	assert_false(release(f, id, "wk-a"));
 	assert_int_equal(f->published, 4);
 }
@@ -159,7 +159,7 @@ static void test_third_failure_is_the_last(void **state)
 	for (int i = 1; i <= QUEUE_MAX_ATTEMPTS; i++) {
 		assert_true(reserve(f, id, "wk-a"));
 		assert_true(accept_it(f, id, "wk-a"));
-		assert_true(fail(f, id, "wk-a", true));
+		assert_true(fail_it(f, id, "wk-a", true));
 		assert_int_equal(f->job.attempts, i);
 		assert_null(f->job.worker_id);
 		assert_int_equal(f->job.state, i < QUEUE_MAX_ATTEMPTS ? JOB_QUEUED : JOB_FAILED);
@@ -181,7 +181,7 @@ static void test_failure_for_good(void **state)
 	auto_free char *id = submit(f);
 	assert_true(reserve(f, id, "wk-a"));
 	assert_true(accept_it(f, id, "wk-a"));
-	assert_true(fail(f, id, "wk-a", false));
+	assert_true(fail_it(f, id, "wk-a", false));
 	assert_int_equal(f->job.state, JOB_FAILED);
 }
 
