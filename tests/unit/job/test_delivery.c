@@ -165,7 +165,7 @@ static void orphans_go_one_at_a_time_oldest_first(void **state)
 	(void)state;
 	struct rig *r = rig_new();
 	for (int i = 0; i < 3; i++) {
-		char id[8];
+		char id[16];
 		snprintf(id, sizeof id, "j%d", i);
 		rig_link(r, 0);
 		rig_offer(r, id, KIND_IMAGE);
