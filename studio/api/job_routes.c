@@ -91,20 +91,20 @@ static void job_removed(void *arg, const struct storage_reply *reply)
 {
 	struct call *c = arg;
 	struct api_deps *d = c->deps;
+	const struct job_record *j = reply->jobs;
 	struct request *r;
-	const struct job_record *j = reply->err->code ? NULL : &reply->jobs[0];
 
 	/* Also when the client left meanwhile: nothing points to the file any more. */
-	if (j && reply->changed && j->blob)
-		d->blobs->ops->remove(d->blobs, j->blob);
+	if (!reply->err->code && reply->changed && j[0].blob)
+		d->blobs->ops->remove(d->blobs, j[0].blob);
 	r = call_resume(c);
 	if (!r || !job_fine(r, reply->err, d->log))
 		return;
 	if (reply->changed)
-		respond_json(r, 200, json_pack("{s:s, s:b}", "id", j->id, "deleted", 1));
+		respond_json(r, 200, json_pack("{s:s, s:b}", "id", j[0].id, "deleted", 1));
 	else
 		respond_error(r, 409, "conflict", "the job has just become %s; try again",
-			      job_state_name(j->state));
+			      job_state_name(j[0].state));
 }
 
 static void job_cancelled(void *arg, const struct err *err, bool changed,

@@ -103,12 +103,13 @@ static int take_lock(struct datadir *d, struct err *e)
 
 int datadir_open(struct datadir *d, struct rng *rng, struct err *e)
 {
-	int rc;
+	int rc = fs_mkdirs(d->path, 0700, e);
 
-	if ((rc = fs_mkdirs(d->path, 0700, e)) < 0)
+	if (rc < 0)
 		return err_wrap(e, "the data folder %s cannot be made; choose another with --data",
 				d->path);
-	if ((rc = take_lock(d, e)) < 0)
+	rc = take_lock(d, e);
+	if (rc < 0)
 		return rc;
 	rc = fs_exists(d->token_file) ? read_token(d, e) : make_token(d, rng, e);
 	if (rc < 0)

@@ -49,7 +49,7 @@ json_t *json_argument(const char *name, const char *text, struct err *e)
 		text = data;
 	}
 	json = json_parse(text, len, e);
-	if (json && json_is_object(json))
+	if (json_is_object(json))
 		return json;
 	if (json)
 		err_set(e, EINVAL, "must be a JSON object");
@@ -58,19 +58,35 @@ json_t *json_argument(const char *name, const char *text, struct err *e)
 	return NULL;
 }
 
+static bool fits(const struct task_option *o, const json_t *value)
+{
+	if (!value)
+		return false;
+	switch (o->type) {
+	case TASK_INTEGER:
+		return json_is_integer(value);
+	case TASK_NUMBER:
+		return json_is_number(value);
+	case TASK_TEXT:
+		break;
+	}
+	return true;
+}
+
 static json_t *value_of(const struct task_option *o, const char *text, struct err *e)
 {
+	static const char *const wanted[] = {
+	    [TASK_TEXT] = "UTF-8 text",
+	    [TASK_NUMBER] = "a number",
+	    [TASK_INTEGER] = "a whole number",
+	};
 	json_t *value =
 	    o->type == TASK_TEXT ? json_string(text) : json_loads(text, JSON_DECODE_ANY, NULL);
 
-	if (value && (o->type == TASK_TEXT || json_is_number(value)) &&
-	    (o->type != TASK_INTEGER || json_is_integer(value)))
+	if (fits(o, value))
 		return value;
 	json_decref(value);
-	err_set(e, EINVAL, "%s: must be %s", o->name,
-		o->type == TASK_TEXT	  ? "UTF-8 text"
-		: o->type == TASK_INTEGER ? "a whole number"
-					  : "a number");
+	err_set(e, EINVAL, "%s: must be %s", o->name, wanted[o->type]);
 	return NULL;
 }
 

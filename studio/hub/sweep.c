@@ -36,20 +36,19 @@ static void forget(struct sweep *s, struct orphan *o)
 
 static void forget_all(struct sweep *s)
 {
-	while (s->orphans)
-		forget(s, s->orphans);
+	struct orphan *o, *tmp;
+	HASH_ITER(hh, s->orphans, o, tmp)
+	forget(s, o);
 }
 
 static void remove_orphans(struct sweep *s)
 {
-	struct orphan *o, *tmp;
-	HASH_ITER(hh, s->orphans, o, tmp)
-	{
+	for (struct orphan *o = s->orphans; o; o = o->hh.next) {
 		log_info(s->log, "intake", NULL, "removing result %s, which no job refers to",
 			 o->name);
 		s->blobs->ops->remove(s->blobs, o->name);
-		forget(s, o);
 	}
+	forget_all(s);
 }
 
 static void read_jobs(void *arg);
