@@ -19,12 +19,14 @@ static struct rgb marble_shade(const struct picture *p, double x, double y, doub
 	    fbm2(p->seed, u + drift * cos_turn(phase), v + drift * sin_turn(phase), 4) - 0.5;
 	double wy = fbm2(p->seed + 20, u - drift * sin_turn(phase), v + 3, 4) - 0.5;
 	double f = fbm2(p->seed + 40, u + p->q[1] * wx, v + p->q[1] * wy, 5);
-	double level = clamp01((f - 0.5) * 2.1 + 0.5 + 0.25 * (x * p->q[3] + y * 0.3));
+	double level = clamp01((f - 0.5) * 1.75 + 0.5 + 0.25 * (x * p->q[3] + y * 0.3));
 	double bands = level * p->q[2], edge = fabs(bands - floor(bands) - 0.5);
+	if (level <= 0 || level >= 1)
+		edge = 0; /* beyond the last band there is no border */
 	struct rgb at = palette_ramp(&p->pal, level);
 	at = rgb_mix(at, palette_ramp(&p->pal, floor(bands) / p->q[2]), 0.45);
-	at = rgb_mix(at, p->pal.ink, 0.75 * smooth(0.36, 0.08, level));
-	at = rgb_mix(at, p->pal.paper, 0.55 * smooth(0.78, 0.98, level));
+	at = rgb_mix(at, p->pal.ink, 0.60 * smooth(0.30, 0.02, level));
+	at = rgb_mix(at, p->pal.paper, 0.45 * smooth(0.72, 0.98, level));
 	at = rgb_mix(at, p->pal.dark ? p->pal.paper : p->pal.ink, 0.22 * smooth(0.455, 0.5, edge));
 	return rgb_scale(at, 1 + 0.9 * (wx - wy) * 0.5);
 }

@@ -135,27 +135,33 @@ static void ridges_setup(struct picture *p, struct rng *rng)
 	p->q[3] = rng_range(rng, 5, 11);
 }
 
+static double ridge_top(const struct picture *p, int i, double base, double x, double phase)
+{
+	double u = (x - p->q[2] - 0.08 * (hash2(p->seed, i, 5) - 0.5)) / (p->q[1] * p->ax * 2);
+	double sway = 0.4 * sin_turn(phase + i * 0.07);
+	double lift = fbm1(p->seed + (uint32_t)i, x * p->q[3] + i * 3.1 + sway, 4);
+	return base - 0.30 * lift * lift / (1 + u * u * u * u * 6) + 0.012 * lift;
+}
+
 static struct rgb ridges_shade(const struct picture *p, double x, double y, double phase)
 {
 	const struct palette *c = &p->pal;
-	struct rgb ground = c->dark ? c->ground : rgb_mix(c->ground, c->paper, 0.4), at = ground;
-	at = rgb_mix(at, c->dark ? c->c[0] : c->c[3], 0.35 * smooth(-0.2, p->ay, y));
+	struct rgb ground = c->dark ? c->ground : rgb_mix(c->c[0], c->ink, 0.55), at = ground;
+	at = rgb_mix(at, c->dark ? c->c[0] : c->c[4], 0.40 * smooth(-0.3, p->ay, y));
 	int lines = (int)p->q[0];
-	double step = 0.80 / lines, swell = p->q[1] * p->ax * 2;
+	double step = 0.80 / lines;
 	for (int i = 0; i < lines; i++) {
-		double base = -0.34 + i * step;
+		double base = -0.34 + i * step, k = i / (double)lines;
 		if (y > base + step || y < base - 0.34)
 			continue;
-		double u = (x - p->q[2] - 0.08 * (hash2(p->seed, i, 5) - 0.5)) / swell;
-		double lift = fbm1(p->seed + (uint32_t)i,
-				   x * p->q[3] + i * 3.1 + 0.4 * sin_turn(phase + i * 0.07), 4);
-		double top = base - 0.30 * lift * lift / (1 + u * u * u * u * 6) + 0.012 * lift;
-		double k = i / (double)lines, d = fabs(y - top) - 0.0016 - 0.35 * p->px;
-		paint(&at, rgb_mix(ground, c->c[0], c->dark ? 0.4 * k : 0.15 * k),
-		      inside(p, top - y) * inside(p, y - base - step));
-		paint(&at, palette_ramp(c, k), inside(p, d));
-		if (c->dark)
-			at = rgb_glow(at, palette_ramp(c, k), 0.10 * halo(0, y - top, 0.006));
+		double top = ridge_top(p, i, base, x, phase);
+		double slope = (ridge_top(p, i, base, x + 0.001, phase) - top) / 0.001;
+		double away = (y - top) / sqrt(1 + slope * slope);
+		struct rgb line = rgb_mix(palette_ramp(c, k), c->paper, 0.15);
+		double below = inside(p, -away) * inside(p, y - base - step);
+		paint(&at, rgb_mix(ground, c->c[0], 0.35 * k), below);
+		paint(&at, line, inside(p, fabs(away) - 0.0014 - 0.25 * p->px));
+		at = rgb_glow(at, line, 0.10 * halo(0, away, 0.006));
 	}
 	return at;
 }
