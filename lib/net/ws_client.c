@@ -303,6 +303,9 @@ struct conn *ws_client_connect(struct transport *tr, const struct connect_reques
 
 void ws_client_free_all(struct net *n)
 {
-	list_each_safe (it, &n->sockets)
-		ws_free(list_entry(it, struct ws, node));
+	list_each_safe (it, &n->sockets) {
+		struct ws *w = list_entry(it, struct ws, node);
+		ws_stream_farewell(&w->stream, 1000, "session ended");
+		ws_free(w);
+	}
 }

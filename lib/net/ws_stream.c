@@ -291,10 +291,22 @@ int ws_stream_watch(struct ws_stream *s, int fd, uv_poll_cb ready, struct err *e
 
 void ws_stream_open(struct ws_stream *s, const char *early, size_t len)
 {
-	s->state = WS_STATE_OPEN;
 	uv_poll_start(s->poll, s->watched, on_ready);
-	if (s->conn.events->open)
-		s->conn.events->open(s->conn.arg);
+	if (s->state == WS_STATE_NEW) {
+		s->state = WS_STATE_OPEN;
+		if (s->conn.events->open)
+			s->conn.events->open(s->conn.arg);
+	}
 	if (len)
 		feed(s, early, len);
+}
+
+void ws_stream_farewell(struct ws_stream *s, int code, const char *reason)
+{
+	struct err e = ERR_INIT;
+	char payload[125];
+	if (s->state == WS_STATE_OPEN)
+		(void)!add_frame(s, WS_CLOSE, payload, ws_close_payload(payload, code, reason));
+	if (s->poll && s->out.len)
+		(void)!s->io->write(s, s->out.data, s->out.len, &e);
 }

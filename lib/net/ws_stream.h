@@ -57,6 +57,8 @@ void ws_stream_open(struct ws_stream *s, const char *early, size_t len);
 /* Ends it in any state: tells the owner of the conn once, later, unless that one has let go. */
 void ws_stream_end(struct ws_stream *s, enum conn_end_kind kind, int http_status, int code,
 		   const char *text);
+/* The program ends: what is queued, and a close frame, as far as the socket takes them at once. */
+void ws_stream_farewell(struct ws_stream *s, int code, const char *reason);
 /* Lets go without a word (before it was open). */
 void ws_stream_drop(struct ws_stream *s);
 
