@@ -36,9 +36,14 @@ static void forget(struct sweep *s, struct orphan *o)
 
 static void forget_all(struct sweep *s)
 {
-	struct orphan *o, *tmp;
-	HASH_ITER(hh, s->orphans, o, tmp)
-	forget(s, o);
+	struct orphan *o = s->orphans;
+	HASH_CLEAR(hh, s->orphans);
+	while (o) {
+		struct orphan *next = o->hh.next;
+		free(o->name);
+		free(o);
+		o = next;
+	}
 }
 
 static void remove_orphans(struct sweep *s)
