@@ -5,31 +5,7 @@
 #include <errno.h>
 #include <string.h>
 
-bool utf8_valid(const char *s, size_t len)
-{
-	const unsigned char *p = (const unsigned char *)s, *end = p + len;
-	while (p < end) {
-		unsigned char c = *p++;
-		if (c < 0x80)
-			continue;
-		int more = c >= 0xf0 ? 3 : c >= 0xe0 ? 2 : 1;
-		if (c < 0xc2 || c > 0xf4 || end - p < more)
-			return false;
-		unsigned char low = 0x80, high = 0xbf;
-		if (c == 0xe0)
-			low = 0xa0;
-		if (c == 0xed)
-			high = 0x9f; /* no surrogates */
-		if (c == 0xf0)
-			low = 0x90;
-		if (c == 0xf4)
-			high = 0x8f;
-		for (; more; more--, p++, low = 0x80, high = 0xbf)
-			if (*p < low || *p > high)
-				return false;
-	}
-	return true;
-}
+#include "lib/base/utf8.h"
 
 bool ws_frame_write(struct buf *out, enum ws_opcode op, const void *data, size_t len,
 		    const unsigned char mask[4])

@@ -53,6 +53,4 @@ void ws_reader_fini(struct ws_reader *r);
  * set r->closed to stop. */
 int ws_reader_feed(struct ws_reader *r, const char *data, size_t len, struct err *e) MUST_CHECK;
 
-bool utf8_valid(const char *s, size_t len);
-
 #endif
