@@ -4,11 +4,15 @@
 #ifndef HUB_STUDIO_FIXTURE_H
 #define HUB_STUDIO_FIXTURE_H
 
+#pragma GCC diagnostic ignored "-Wunused-function"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
+
+#include <errno.h>
 
 #include <string.h>
 

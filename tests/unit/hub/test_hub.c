@@ -1,6 +1,5 @@
 /* test_hub.c - the worker side of the protocol, frame by frame.
  * SPDX-License-Identifier: MIT */
-#include <errno.h>
 
 #include "tests/unit/hub/studio_fixture.h"
 
