@@ -49,7 +49,7 @@ void job_move(struct job *job, enum job_state to, const char *detail)
 	if (!(moves[job->state] & (1u << to))) {
 		log_error(job->jobs->d.log, "job", job_id(job), "impossible move from %s to %s",
 			  state_names[job->state], state_names[to]);
-		assert(!"impossible move");
+		assert(false && "impossible move");
 		return;
 	}
 	log_debug(job->jobs->d.log, "job", job_id(job), "%s -> %s", state_names[job->state],

@@ -269,6 +269,14 @@ static int sync_file(struct journal *j, struct err *e)
 	return fdatasync(j->fd) < 0 ? err_sys(e, errno, "can't sync %s", j->path) : 0;
 }
 
+/* A record that was written but could not be synced must not be found later: its job was told to
+ * have failed. */
+static void take_back(struct journal *j)
+{
+	static const char nothing[8];
+	(void)!pwrite(j->fd, nothing, sizeof nothing, (off_t)j->end);
+}
+
 static void advance(struct journal *j, const struct record *r)
 {
 	j->seq = r->seq;
@@ -340,8 +348,10 @@ int journal_put(struct journal *j, const char *head, const char *body, uint64_t 
 	rc = append(j, head, body, &r, e);
 	if (rc == 0)
 		rc = sync_file(j, e);
-	if (rc < 0)
+	if (rc < 0) {
+		take_back(j);
 		return rc;
+	}
 	keep(j, r.id, j->end, r.len);
 	advance(j, &r);
 	*id = r.id;

@@ -271,7 +271,7 @@ static void load_journal(struct loading *l)
 
 static void load_name(struct loading *l, const char *name)
 {
-	if (strncmp(name, ".tmp-", 5) == 0) {
+	if (name[0] == '.' && strstr(name, ".tmp-")) {
 		auto_free char *path = fs_join(l->o->dir, name);
 		(void)fs_remove_tree(path, NULL);
 	} else if (name[0] != '.' && strcmp(name, JOURNAL_NAME) != 0) {

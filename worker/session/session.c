@@ -52,7 +52,7 @@ void session_move(struct session *s, enum session_state to, const char *detail)
 	if (!(moves[s->state] & (1u << to))) {
 		log_error(s->d.log, "ws", NULL, "impossible session move from %s to %s",
 			  state_names[s->state], state_names[to]);
-		assert(!"impossible move");
+		assert(false && "impossible move");
 		return;
 	}
 	log_debug(s->d.log, "ws", NULL, "session %s -> %s", state_names[s->state], state_names[to]);
