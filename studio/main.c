@@ -153,9 +153,10 @@ static void close_all(struct studio *s)
 {
 	if (s->api)
 		datadir_withdraw(&s->data);
+	api_stop(s->api);
+	hub_free(s->hub);
 	api_free(s->api);
 	admission_free(s->admission);
-	hub_free(s->hub);
 	if (s->blobs)
 		s->blobs->ops->close(s->blobs);
 	if (s->storage)

@@ -65,6 +65,7 @@ struct api *api_new(const struct api_deps *d, struct err *e)
 
 	a->deps = *d;
 	list_init(&a->calls);
+	list_init(&a->uploads);
 	a->routes = routes_build();
 	struct server_spec spec = {
 	    .listen = d->listen,
@@ -84,6 +85,12 @@ struct api *api_new(const struct api_deps *d, struct err *e)
 		return NULL;
 	}
 	return a;
+}
+
+void api_stop(struct api *a)
+{
+	if (a)
+		uploads_end(a);
 }
 
 void api_free(struct api *a)

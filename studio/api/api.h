@@ -35,8 +35,10 @@ struct api_deps {
 
 struct api;
 struct api *api_new(const struct api_deps *d, struct err *e) MUST_CHECK;
-/* Closes every connection; NULL allowed. Replies still due would find nobody: close the storage in
- * the same turn of the loop. */
+/* The end, in one turn of the loop: api_stop(), which lets the hub's uploads go, then hub_free(),
+ * which says good-bye to the workers, then api_free(), which closes every connection, then the
+ * storage. NULL allowed. */
+void api_stop(struct api *a);
 void api_free(struct api *a);
 int api_port(const struct api *a);
 

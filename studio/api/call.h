@@ -13,7 +13,7 @@ struct api {
 	struct api_deps deps;
 	struct route *routes;
 	struct server *server;
-	struct list calls;
+	struct list calls, uploads;
 };
 
 struct call {
@@ -49,5 +49,8 @@ bool request_int(struct request *r, const char *name, int64_t min, int64_t max, 
 /* Adds a field unless the value is NULL. */
 void set_text(json_t *o, const char *key, const char *value);
 void set_time(json_t *o, const char *key, int64_t wall_ms); /* nothing for 0 */
+
+/* upload_route.c: every upload lets its intake go; nothing of it may come any more. */
+void uploads_end(struct api *a);
 
 #endif

@@ -15,12 +15,19 @@
 
 /* Lives from begin until it is answered or the client left. */
 struct upload {
+	struct list_node node; /* api.uploads */
+	struct api *api;
 	struct request *request;
-	struct log *log;
-	struct intake *intake;
-	bool in_file; /* what comes now belongs to the `image` field */
+	struct intake *intake; /* NULL: the studio stops */
+	bool in_file;	       /* what comes now belongs to the `image` field */
 	bool got_file;
 };
+
+static void forget(struct upload *u)
+{
+	list_remove(&u->api->uploads, &u->node);
+	free(u);
+}
 
 /* After the end of the body the result is accepted all the same: the worker asks again and gets
  * 200. */
@@ -29,7 +36,7 @@ static void gone(void *data)
 	struct upload *u = data;
 
 	intake_abort(u->intake);
-	free(u);
+	forget(u);
 }
 
 /* Ends the upload with an answer; the request forgets it first, so that gone() is not called. */
@@ -38,7 +45,7 @@ static void end(struct upload *u, int status, const char *code, const char *text
 	struct request *r = u->request;
 
 	request_set_data(r, NULL, NULL);
-	free(u);
+	forget(u);
 	if (code)
 		respond_error(r, status, code, "%s", text ? text : code);
 	else
@@ -70,14 +77,15 @@ static const struct intake_events intake_events = {.checked = checked, .answer =
 
 static void upload_begin(struct request *r, void *arg)
 {
-	struct api_deps *d = &((struct api *)arg)->deps;
+	struct api *a = arg;
 	struct upload *u = xcalloc(1, sizeof *u);
 
 	u->request = r;
-	u->log = d->log;
+	u->api = a;
+	list_push_back(&a->uploads, &u->node);
 	request_set_data(r, u, gone);
 	request_pause(r);
-	u->intake = intake_begin(&d->intake, request_param(r, "workerId"),
+	u->intake = intake_begin(&a->deps.intake, request_param(r, "workerId"),
 				 request_param(r, "jobId"), request_bearer(r), &intake_events, u);
 }
 
@@ -113,7 +121,7 @@ static void upload_data(struct request *r, const void *data, size_t len)
 		refuse(u, 413, "too_large", e.text);
 		return;
 	}
-	log_error(u->log, "api", NULL, "a result could not be written: %s", e.text);
+	log_error(u->api->deps.log, "api", NULL, "a result could not be written: %s", e.text);
 	refuse(u, 503, "storage_failed", "the studio could not store the result; try again later");
 }
 
@@ -137,4 +145,12 @@ void upload_end(struct request *r, void *arg)
 		return;
 	}
 	intake_finish(u->intake);
+}
+
+void uploads_end(struct api *a)
+{
+	list_each (it, &a->uploads) {
+		struct upload *u = list_entry(it, struct upload, node);
+		intake_abort(steal(&u->intake));
+	}
 }
