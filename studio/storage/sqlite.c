@@ -70,7 +70,8 @@ static bool apply_all(struct sqlite_storage *s, struct list *batch)
 	list_each (it, batch) {
 		struct op *o = list_entry(it, struct op, node);
 		rooms[o->type](&s->db, o);
-		if (broken(o))
+		/* Some errors end the transaction; what followed would be on its own. */
+		if (broken(o) || sqlite3_get_autocommit(s->db.db))
 			return false;
 	}
 	return true;
