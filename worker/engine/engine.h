@@ -17,7 +17,8 @@
 
 struct loop;
 
-/* What engines are given once, at start; outlives them. */
+/* What engines are given once, at start. What it points to outlives them; the struct and
+ * models_root are copied by engines that need them later. */
 struct engine_env {
 	struct loop *loop; /* for child processes; NULL in the simulator, where only fakes run */
 	struct clock *clock;

@@ -21,7 +21,8 @@
 
 struct espeak {
 	struct engine base;
-	const struct engine_env *env;
+	struct engine_env env; /* a copy */
+	char *models_root;
 	char *program, *ffmpeg; /* NULL: not found */
 	char version[128], missing[256];
 };
@@ -46,7 +47,8 @@ static struct engine *new (const struct engine_env *env)
 {
 	struct espeak *e = xcalloc(1, sizeof *e);
 	e->base.ops = &espeak_ng_engine;
-	e->env = env;
+	e->env = *env;
+	e->env.models_root = e->models_root = xstrdup_opt(env->models_root);
 	engine_program_refresh(&e->program, "espeak-ng", env->models_root);
 	engine_program_refresh(&e->ffmpeg, "ffmpeg", env->models_root);
 	return &e->base;
@@ -62,13 +64,14 @@ static void free_engine(struct engine *base)
 	struct espeak *e = espeak_of(base);
 	free(e->program);
 	free(e->ffmpeg);
+	free(e->models_root);
 	free(e);
 }
 
 static void info(struct engine *base, struct engine_info *out)
 {
 	struct espeak *e = espeak_of(base);
-	engine_program_refresh(&e->program, "espeak-ng", e->env->models_root);
+	engine_program_refresh(&e->program, "espeak-ng", e->env.models_root);
 	*out = (struct engine_info){.path = e->program};
 	if (!e->program) {
 		out->missing = REMEDY;
@@ -84,8 +87,8 @@ static void info(struct engine *base, struct engine_info *out)
 static void advertise(struct engine *base, struct capabilities *c)
 {
 	struct espeak *e = espeak_of(base);
-	engine_program_refresh(&e->program, "espeak-ng", e->env->models_root);
-	engine_program_refresh(&e->ffmpeg, "ffmpeg", e->env->models_root);
+	engine_program_refresh(&e->program, "espeak-ng", e->env.models_root);
+	engine_program_refresh(&e->ffmpeg, "ffmpeg", e->env.models_root);
 	if (e->program)
 		capabilities_add_model(c, KIND_TTS, "espeak-ng:*");
 }
@@ -108,7 +111,7 @@ static void sample(void *arg)
 	struct engine_run *r = arg;
 	uint64_t size;
 	struct err e = ERR_INIT;
-	timer_start(&r->sample, r->engine->env->clock, SAMPLE_MS, sample, r);
+	timer_start(&r->sample, r->engine->env.clock, SAMPLE_MS, sample, r);
 	if (r->transcode)
 		return;
 	if (fs_size(r->wav, &size, &e) < 0)
@@ -139,7 +142,7 @@ static int transcode(struct engine_run *r, struct err *e)
 	    .ext = r->speech.ext,
 	    .deadline_ms = r->speech.deadline_ms,
 	};
-	r->transcode = transcode_start(r->engine->env, &spec, &events, r, e);
+	r->transcode = transcode_start(&r->engine->env, &spec, &events, r, e);
 	return r->transcode ? 0 : -e->code;
 }
 
@@ -212,7 +215,7 @@ static int speak(struct engine_run *r, struct err *err)
 	    .input_len = strlen(text),
 	    .deadline_ms = r->speech.deadline_ms,
 	};
-	r->child = child_start(r->engine->env->loop, &spec, &events, r, err);
+	r->child = child_start(r->engine->env.loop, &spec, &events, r, err);
 	return r->child ? 0 : -err->code;
 }
 
@@ -239,7 +242,7 @@ static struct engine_run *start(struct engine *base, const struct engine_job *jo
 	struct engine_run *r = xcalloc(1, sizeof *r);
 	*r = (struct engine_run){.engine = e, .job = job, .ev = ev, .arg = arg, .speech = speech};
 	r->output =
-	    (struct output){.log = e->env->log, .job_id = job->job_id, .program = "espeak-ng"};
+	    (struct output){.log = e->env.log, .job_id = job->job_id, .program = "espeak-ng"};
 	r->wav = fs_join(job->scratch, "speech.wav");
 	r->result = convert ? xasprintf("%s/result.%s", job->scratch, speech.ext) : NULL;
 	if (speak(r, err) < 0) {
@@ -249,7 +252,7 @@ static struct engine_run *start(struct engine *base, const struct engine_job *jo
 		free(r);
 		return NULL;
 	}
-	timer_start(&r->sample, e->env->clock, 0, sample, r);
+	timer_start(&r->sample, e->env.clock, 0, sample, r);
 	return r;
 }
 

@@ -11,7 +11,8 @@
 
 struct synthetic {
 	struct engine base;
-	const struct engine_env *env;
+	struct engine_env env; /* a copy */
+	char *models_root;
 	char *ffmpeg; /* NULL: not found */
 };
 

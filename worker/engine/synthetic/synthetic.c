@@ -24,7 +24,8 @@ static struct engine *new (const struct engine_env *env)
 {
 	struct synthetic *s = xcalloc(1, sizeof *s);
 	s->base.ops = &synthetic_engine;
-	s->env = env;
+	s->env = *env;
+	s->env.models_root = s->models_root = xstrdup_opt(env->models_root);
 	engine_program_refresh(&s->ffmpeg, "ffmpeg", env->models_root);
 	return &s->base;
 }
@@ -33,13 +34,14 @@ static void free_engine(struct engine *e)
 {
 	struct synthetic *s = synthetic_of(e);
 	free(s->ffmpeg);
+	free(s->models_root);
 	free(s);
 }
 
 static void info(struct engine *e, struct engine_info *out)
 {
 	struct synthetic *s = synthetic_of(e);
-	engine_program_refresh(&s->ffmpeg, "ffmpeg", s->env->models_root);
+	engine_program_refresh(&s->ffmpeg, "ffmpeg", s->env.models_root);
 	*out = (struct engine_info){.version = PROGRAM_VERSION};
 	if (!s->ffmpeg)
 		out->missing = "video, ogg and mp3 need ffmpeg; " TRANSCODE_REMEDY;
@@ -53,7 +55,7 @@ static void advertise(struct engine *e, struct capabilities *c)
 	    [KIND_VIDEO] = "synthetic-video",
 	};
 	struct synthetic *s = synthetic_of(e);
-	engine_program_refresh(&s->ffmpeg, "ffmpeg", s->env->models_root);
+	engine_program_refresh(&s->ffmpeg, "ffmpeg", s->env.models_root);
 	for (int k = 0; k < KIND_COUNT; k++) {
 		if (k == KIND_VIDEO && !s->ffmpeg)
 			continue;
@@ -132,7 +134,7 @@ static void sample(void *arg)
 {
 	struct engine_run *r = arg;
 	double f = r->total > 0 ? (double)atomic_load(&r->done) / (double)r->total : -1;
-	timer_start(&r->timer, r->engine->env->clock, SAMPLE_MS, sample, r);
+	timer_start(&r->timer, r->engine->env.clock, SAMPLE_MS, sample, r);
 	if (r->converted >= 0)
 		f = r->job->task->kind == KIND_VIDEO ? r->converted : 0.7 + 0.3 * r->converted;
 	r->ev->progress(r->arg, STAGE_RUNNING, f, r->converted > 0 ? "encoding" : "drawing");
@@ -159,7 +161,7 @@ int run_transcode(struct engine_run *r, struct transcode_spec *spec, struct err 
 	spec->input = r->input;
 	spec->output = r->file;
 	spec->ext = r->ext;
-	r->transcode = transcode_start(r->engine->env, spec, &events, r, err);
+	r->transcode = transcode_start(&r->engine->env, spec, &events, r, err);
 	if (!r->transcode)
 		return -err->code;
 	r->converted = 0;
@@ -207,7 +209,7 @@ static void answer(void *arg)
 	if (r->cancelled)
 		err_set(&e, ECANCELED, "cancelled");
 	else if (r->job->task->kind == KIND_LLM)
-		result.json = answer_llm(r->job, clock_wall(r->engine->env->clock));
+		result.json = answer_llm(r->job, clock_wall(r->engine->env.clock));
 	else
 		result.json = answer_stt(r->job);
 	r->ev->end(r->arg, e.code ? NULL : &result, e.code ? &e : NULL, false);
@@ -243,13 +245,13 @@ static struct engine_run *start(struct engine *e, const struct engine_job *job,
 		return NULL;
 	}
 	if (!kind_is_bytes(job->task->kind)) {
-		timer_start(&r->timer, s->env->clock, 0, answer, r);
+		timer_start(&r->timer, s->env.clock, 0, answer, r);
 		return r;
 	}
 	r->work = (struct work){.run = run, .after = after};
 	r->pending++;
-	timer_start(&r->timer, s->env->clock, 0, sample, r);
-	pool_submit(s->env->pool, &r->work);
+	timer_start(&r->timer, s->env.clock, 0, sample, r);
+	pool_submit(s->env.pool, &r->work);
 	return r;
 }
 
