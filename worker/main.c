@@ -190,6 +190,16 @@ static void on_stop(void *arg)
 
 /* ---- the life ---- */
 
+static enum lock_result lock_folder(struct daemon *d, struct err *e)
+{
+	enum lock_result r = folder_lock(&d->config, &d->lock, e);
+	if (r != LOCK_BUSY || !d->options->wait_for_lock)
+		return r;
+	log_info(&d->log, "main", NULL, "another daemon serves %s, waiting for it to end",
+		 d->config.dir);
+	return folder_lock_wait(&d->config, &d->lock, e);
+}
+
 /* The folder is ours from here on, or *code says why not. */
 static bool take_folder(struct daemon *d, int *code)
 {
@@ -199,7 +209,7 @@ static bool take_folder(struct daemon *d, int *code)
 		cli_fail(*code, &e);
 		return false;
 	}
-	switch (folder_lock(&d->config, d->options->wait_for_lock, &d->lock, &e)) {
+	switch (lock_folder(d, &e)) {
 	case LOCK_HELD:
 		return true;
 	case LOCK_BUSY:

@@ -11,6 +11,11 @@
 
 #define RETRY_MS 100
 
+static char *lock_path(const struct config *c)
+{
+	return fs_join(c->state_dir, "lock");
+}
+
 static enum lock_result try_lock(const char *path, int *fd, struct err *e)
 {
 	*fd = fs_lock(path, e);
@@ -21,8 +26,9 @@ static enum lock_result try_lock(const char *path, int *fd, struct err *e)
 
 /* No loop runs yet, so the signals are waited for by hand: waiting must end as fast as everything
  * else. */
-static enum lock_result wait_lock(const char *path, int *fd, struct err *e)
+enum lock_result folder_lock_wait(const struct config *c, int *fd, struct err *e)
 {
+	auto_free char *path = lock_path(c);
 	sigset_t stop, before;
 	const struct timespec pause = {.tv_nsec = RETRY_MS * 1000000L};
 	enum lock_result r;
@@ -39,11 +45,10 @@ static enum lock_result wait_lock(const char *path, int *fd, struct err *e)
 	return r;
 }
 
-enum lock_result folder_lock(const struct config *c, bool wait, int *fd, struct err *e)
+enum lock_result folder_lock(const struct config *c, int *fd, struct err *e)
 {
-	auto_free char *path = fs_join(c->state_dir, "lock");
+	auto_free char *path = lock_path(c);
 	if (fs_mkdirs(c->state_dir, 0700, e) < 0)
 		return LOCK_FAILED;
-	enum lock_result r = try_lock(path, fd, e);
-	return r == LOCK_BUSY && wait ? wait_lock(path, fd, e) : r;
+	return try_lock(path, fd, e);
 }

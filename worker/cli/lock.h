@@ -11,7 +11,9 @@ enum lock_result {
 	LOCK_STOPPED, /* SIGTERM or SIGINT came while waiting */
 	LOCK_FAILED,  /* e is filled */
 };
-/* Makes the state folder. With `wait` blocks until the other daemon ended or a signal came. */
-enum lock_result folder_lock(const struct config *c, bool wait, int *fd, struct err *e) MUST_CHECK;
+/* Makes the state folder. */
+enum lock_result folder_lock(const struct config *c, int *fd, struct err *e) MUST_CHECK;
+/* Blocks until the other daemon ended or a signal came. */
+enum lock_result folder_lock_wait(const struct config *c, int *fd, struct err *e) MUST_CHECK;
 
 #endif
