@@ -95,6 +95,13 @@ static int no_claim(const struct intake *i, const struct job_record *job, const 
 		*text = "this job was cancelled";
 		return 410;
 	}
+	/* Sockets and uploads overtake each other: the accept is still on its way. A 409 would end the
+	 * delivery for good, and the job would stay claimed for ever. */
+	if (job->state == JOB_OFFERED && is_mine(i, job)) {
+		*code = "not_accepted_yet";
+		*text = "the accept of this job has not arrived yet, try again";
+		return 503;
+	}
 	*code = "conflict";
 	*text = "this job is not claimed by this worker";
 	return 409;

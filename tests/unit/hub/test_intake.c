@@ -135,6 +135,24 @@ static void test_same_again_is_fine(void **state)
 	assert_int_equal(files(), 1);
 }
 
+/* Sockets and uploads overtake each other. */
+static void test_upload_before_its_accept(void **state)
+{
+	struct studio *s = *state;
+	static struct worker second;
+	join_with(s, &second, "wk-2", FEATURES_ALL);
+	beat(&second);
+	auto_free char *first = steal(&t.job);
+	t.job = job_submit(s, "image", "synthetic");
+	assert_string_equal(offered(&second), t.job);
+	assert_int_equal(upload(s, "wk-2", "the bytes"), 503);
+	assert_int_equal(job_now(s, t.job)->state, JOB_OFFERED);
+	say(&second, frame_accept(t.job));
+	run(s);
+	assert_int_equal(upload(s, "wk-2", "the bytes"), 200);
+	drop_frames(&second);
+}
+
 static void test_refusals(void **state)
 {
 	struct studio *s = *state;
@@ -217,12 +235,18 @@ static void test_claim_lost_meanwhile(void **state)
 	struct intake *i = begin(s, "wk-1", t.job, TOKEN);
 	field(i, "ext", "png");
 	assert_int_equal(intake_data(i, "x", 1, NULL), 0);
+	static struct worker second;
+	cut_line(&t.w);
+	join_with(s, &second, "wk-2", FEATURES_ALL);
+	beat(&second);
 	queue_release(s->queue, t.job, "wk-1", "test", job_got, s);
 	run(s);
+	assert_string_equal(job_now(s, t.job)->worker_id, "wk-2");
 	intake_finish(i);
 	run(s);
 	assert_int_equal(t.answer, 409);
 	assert_int_equal(files(), 0);
+	drop_frames(&second);
 }
 
 static int full_disk(const char *step, const char *path)
@@ -279,6 +303,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    INTAKE(test_upload_ends_the_job),
 	    INTAKE(test_same_again_is_fine),
+	    INTAKE(test_upload_before_its_accept),
 	    INTAKE(test_refusals),
 	    INTAKE(test_json_kinds_do_not_upload),
 	    INTAKE(test_bad_parts),
