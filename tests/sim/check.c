@@ -161,21 +161,22 @@ static void check_offer(struct sim *s, struct worker *w, const char *text)
 	}
 }
 
-/* A peer without extensions never sees a trace of them: what the studio announces is cut out. */
-static char *without_features(const char *text)
+/* A copy without the member that begins so and ends with that. */
+static char *without(const char *text, const char *begin, char end)
 {
 	char *copy = xstrdup(text);
-	char *from = strstr(copy, ",\"features\":[");
-	char *to = from ? strchr(from, ']') : NULL;
+	char *from = strstr(copy, begin);
+	char *to = from ? strchr(from + strlen(begin), end) : NULL;
 	if (to)
 		memmove(from, to + 1, strlen(to + 1) + 1);
 	return copy;
 }
 
+/* A peer without extensions never sees a trace of them: what the studio announces is cut out. */
 static char *studio_sends(struct sim *s, struct worker *w, const char *text)
 {
 	if (is(text, "welcome"))
-		return worker_knows_extensions(w) ? NULL : without_features(text);
+		return worker_knows_extensions(w) ? NULL : without(text, ",\"features\":[", ']');
 	if (is(text, "offer"))
 		check_offer(s, w, text);
 	else if (is(text, "error") && strstr(text, "protocol_violation"))
@@ -242,6 +243,8 @@ char *check_tap(void *arg, struct fake_client *c, bool by_studio, bool arrives, 
 	note(s, w, by_studio, arrives, text);
 	if (by_studio && !arrives)
 		return studio_sends(s, w, text);
+	if (!arrives && s->profile.blind && is(text, "heartbeat"))
+		return without(text, ",\"currentJobId\":\"", '"');
 	if (!by_studio && arrives)
 		studio_hears(s, w, text, len);
 	return NULL;

@@ -18,12 +18,14 @@ void faults_profile(struct sim *s)
 	p->jobs = (unsigned)sim_between(s, 8, SIM_JOBS_MAX);
 	p->faults = (unsigned)rng_below(&s->rng, 1u << FAULT_COUNT);
 	p->fault_gap_ms = sim_between(s, 400, 8000);
-	p->quiet_ms = sim_between(s, 15000, 70000);
+	p->quiet_ms =
+	    sim_one_in(s, 8) ? sim_between(s, 100000, 240000) : sim_between(s, 15000, 70000);
 	p->hop_ms = sim_one_in(s, 4) ? sim_between(s, 50, 700) : sim_between(s, 1, 30);
 	p->crash_one_in = sim_one_in(s, 3) ? (unsigned)sim_between(s, 200, 4000) : 0;
 	p->kill_one_in = sim_one_in(s, 3) ? (unsigned)sim_between(s, 3, 40) : 0;
 	p->fail_percent = sim_one_in(s, 3) ? (unsigned)sim_between(s, 1, 20) : 0;
 	p->plain = sim_one_in(s, 3);
+	p->blind = p->plain && sim_one_in(s, 2);
 }
 
 static struct worker *any_worker(struct sim *s)

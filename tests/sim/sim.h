@@ -29,6 +29,7 @@ struct profile {
 	unsigned kill_one_in;  /* a crash inside a work of the pool; 0: never */
 	unsigned fail_percent; /* engine runs that fail */
 	bool plain;	       /* nobody knows an extension */
+	bool blind; /* the studio does not see what a worker runs, and offers to it all the same */
 };
 
 /* One job as the client who submitted it knows it, and what was seen of it. */
