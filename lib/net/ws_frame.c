@@ -40,7 +40,9 @@ size_t ws_close_payload(char out[125], int code, const char *reason)
 {
 	size_t n = strlen(reason);
 	if (n > 123)
-		n = 123;
+		for (n = 123;
+		     n && ((unsigned char)reason[n] & 0xc0) == 0x80;) /* whole characters */
+			n--;
 	out[0] = (char)(code >> 8);
 	out[1] = (char)code;
 	memcpy(out + 2, reason, n);
