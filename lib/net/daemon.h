@@ -48,7 +48,7 @@ struct request {
 	struct MHD_PostProcessor *post;
 	char *field;
 	struct buf field_value;
-	bool in_file;
+	bool in_file, part_empty;
 	/* the answer, once it is known */
 	int status;
 	struct MHD_Response *response;

@@ -276,8 +276,11 @@ static enum MHD_Result on_part(void *arg, enum MHD_ValueKind kind, const char *k
 	struct request *r = arg;
 	if (!key || r->answered)
 		return MHD_YES;
-	if (off == 0)
+	/* MHD may announce a part without data first, and then come with its data, still at 0. */
+	bool announced = r->part_empty && r->field && strcmp(r->field, key) == 0;
+	if (off == 0 && !announced)
 		start_field(r, key, filename, type);
+	r->part_empty = off == 0 && size == 0;
 	if (r->in_file) {
 		if (r->route->multipart->file_data && size && !r->answered)
 			r->route->multipart->file_data(r, data, size);

@@ -107,7 +107,6 @@ static void upload_file(struct request *r, const char *name, const char *filenam
 	if (!u)
 		return;
 	u->in_file = strcmp(name, "image") == 0 && !u->got_file;
-	u->got_file |= u->in_file;
 }
 
 static void upload_data(struct request *r, const void *data, size_t len)
@@ -115,7 +114,10 @@ static void upload_data(struct request *r, const void *data, size_t len)
 	struct upload *u = request_data(r);
 	struct err e = ERR_INIT;
 
-	if (!u || !u->in_file || intake_data(u->intake, data, len, &e) == 0)
+	if (!u || !u->in_file)
+		return;
+	u->got_file = true;
+	if (intake_data(u->intake, data, len, &e) == 0)
 		return;
 	if (e.code == EFBIG) {
 		refuse(u, 413, "too_large", e.text);
