@@ -135,7 +135,7 @@ static int open_api(struct studio *s, struct err *e)
 	};
 
 	s->api = api_new(&d, e);
-	return s->api ? 0 : -e->code;
+	return s->api ? 0 : err_wrap(e, "--listen");
 }
 
 static int announce(struct studio *s, struct err *e)

@@ -75,8 +75,8 @@ const struct command approve_command = {
     .summary = "let a worker in that asks for it",
     .help = "usage: studiod approve REQUEST\n"
 	    "\n"
-	    "Lets the worker in that made this request (rr-...; 'studiod workers' lists them).\n"
-	    "It fetches its token with its next poll, within 30 seconds.\n",
+	    "Lets the worker in that made this request (rr-...; 'studiod workers' lists\n"
+	    "them). It fetches its token with its next poll, within 30 seconds.\n",
     .run = run_approve,
 };
 const struct command reject_command = {

@@ -38,6 +38,10 @@ def until(what, condition, patience=PATIENCE):
         time.sleep(0.01)
 
 
+def read(path):
+    return pathlib.Path(path).read_text(errors="replace")
+
+
 class Studio:
     """A studiod in a folder of its own. Options become its config file."""
 
@@ -67,11 +71,11 @@ class Studio:
 
         def ready():
             assert self.process.poll() is None, f"studiod ended with {self.process.returncode}: {self.tail()}"
-            return os.path.exists(address) and open(address).read().endswith("\n")
+            return os.path.exists(address) and read(address).endswith("\n")
 
         until("studiod listens", ready)
-        self.port = int(open(address).read().rsplit(":", 1)[1])
-        self.token = open(os.path.join(self.data, "admin-token")).read().strip()
+        self.port = int(read(address).rsplit(":", 1)[1])
+        self.token = read(os.path.join(self.data, "admin-token")).strip()
 
     def tail(self):
         return pathlib.Path(self.dir, "log").read_text(errors="replace")[-3000:]
@@ -109,7 +113,7 @@ class Studio:
         return subprocess.run(self.command(*args), capture_output=True, text=True, timeout=60)
 
     def rss_mib(self):
-        for line in open(f"/proc/{self.process.pid}/status"):
+        for line in read(f"/proc/{self.process.pid}/status").splitlines():
             if line.startswith("VmRSS"):
                 return int(line.split()[1]) / 1024
         return 0
@@ -352,6 +356,10 @@ class Socket:
         with contextlib.suppress(OSError):
             self.send_raw(8, struct.pack("!H", 1000))
         self.sock.close()
+
+    def __del__(self):
+        if hasattr(self, "sock"):
+            self.sock.close()
 
 
 class Worker(Socket):

@@ -193,7 +193,8 @@ class Commands(unittest.TestCase):
         self.assertIn("approved already", again.stderr)
         self.assertEqual(self.s.cli("approve", "rr-nothing").returncode, 1)
         _, answer = self.s.poll(request, secret)
-        Worker(self.s, (answer["workerId"], answer["authToken"]))
+        w = Worker(self.s, (answer["workerId"], answer["authToken"]))
+        w.expect("heartbeatAck")
         out = self.s.cli("workers").stdout
         self.assertIn(answer["workerId"], out)
         self.assertIn("connected", out)

@@ -93,7 +93,6 @@ class Queue(unittest.TestCase):
         self.s.until_state(job, "queued")
         w.beat()
         w.expect("heartbeatAck")
-        w.expect("heartbeatAck")
         self.assertTrue(w.quiet(0.5))
         self.assertEqual(self.s.job(job)["attempts"], 0)
         other = Worker(self.s)

@@ -80,7 +80,7 @@ class Upload(unittest.TestCase):
                  + b"--studiotestboundary--\r\n", kind, {400}),
                 ("empty image", head + tail, kind, {400}),
                 ("bad ext", head.replace(b"\r\npng\r\n", b"\r\n../x\r\n") + b"d" + tail, kind, {400}),
-                ("no boundary", b"x", "multipart/form-data", {400}),
+                ("no boundary", b"x", "multipart/form-data", {400, 415}),
                 ("json", b"{}", "application/json", {400, 415}),
                 ("no end", head + b"data", kind, {400})):
             with self.subTest(name):
@@ -88,7 +88,7 @@ class Upload(unittest.TestCase):
                 self.assertIn(status, statuses)
                 self.assertIn("message", answer)
         self.assertEqual(self.s.job(job)["state"], "claimed")
-        self.assertEqual(upload(self.s, w.id, w.token, job, [b"fine"], 4)[0], 200)
+        self.assertEqual(upload(self.s, w.id, w.token, job, [b"fine"], 4), (200, {"status": "done"}))
 
     def test_too_large(self):
         self.s.stop()
