@@ -93,7 +93,9 @@ static struct rgb paper_shade(const struct picture *p, double x, double y, doubl
 				    : rgb_mix(p->pal.ink, p->pal.c[0], 0.4);
 	for (int i = 0; i < layers; i++) {
 		double d = hole(p, i, x, y, phase), k = (i + 0.5) / layers;
-		double cast = hole(p, i, x - 0.010, y - 0.018, phase);
+		/* Where the shadow can't be seen there is no need to know it. */
+		bool shade = d > -0.12 && d < p->px;
+		double cast = shade ? hole(p, i, x - 0.010, y - 0.018, phase) : -1;
 		struct rgb sheet = palette_ramp(&p->pal, p->q[4] > 0 ? 1 - k : k);
 		sheet = p->q[4] > 0 ? rgb_mix(sheet, p->pal.ink, 0.55 * k * k)
 				    : rgb_mix(sheet, p->pal.paper, 0.5 * k * k);

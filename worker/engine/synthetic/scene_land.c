@@ -29,7 +29,7 @@ static struct rgb sky(const struct picture *p, double x, double y, double sun_x,
 static double stars(const struct picture *p, double x, double y, double phase)
 {
 	struct cell cell;
-	cell_at(p->seed + 90, x * 22, y * 22, 0, &cell);
+	cell_at(p->seed + 90, x * 22, y * 22, -1, &cell);
 	double size = (double)(cell.id & 255) / 255;
 	double blink = 0.75 + 0.25 * sin_turn(phase * (1 + cell.id % 3) + size * 7);
 	return size < 0.45 ? 0 : blink * size * smooth(0.030 + 0.03 * size, 0.0, cell.d1);
@@ -48,6 +48,8 @@ static struct rgb hills_shade(const struct picture *p, double x, double y, doubl
 	for (int i = 0; i < layers; i++) {
 		double k = (i + 1) / (double)layers, base = lerp(p->q[4], 0.42, k * k);
 		double amp = lerp(0.10, 0.26, k);
+		if (y < base - amp * 0.58 - p->px)
+			continue; /* above the highest this ridge can be */
 		double at_x =
 		    x * lerp(2.6, 1.3, k) * p->q[5] + i * 31.7 + k * 0.35 * sin_turn(phase);
 		double ridge = base - amp * (fbm1(p->seed + (uint32_t)i * 7, at_x, 6) - 0.42);
@@ -135,12 +137,18 @@ static void ridges_setup(struct picture *p, struct rng *rng)
 	p->q[3] = rng_range(rng, 5, 11);
 }
 
-static double ridge_top(const struct picture *p, int i, double base, double x, double phase)
+/* How much of the swell there is at x, 0..1. */
+static double swell(const struct picture *p, int i, double x)
 {
 	double u = (x - p->q[2] - 0.08 * (hash2(p->seed, i, 5) - 0.5)) / (p->q[1] * p->ax * 2);
+	return 1 / (1 + u * u * u * u * 6);
+}
+
+static double ridge_top(const struct picture *p, int i, double base, double x, double phase)
+{
 	double sway = 0.4 * sin_turn(phase + i * 0.07);
 	double lift = fbm1(p->seed + (uint32_t)i, x * p->q[3] + i * 3.1 + sway, 4);
-	return base - 0.30 * lift * lift / (1 + u * u * u * u * 6) + 0.012 * lift;
+	return base - 0.30 * lift * lift * swell(p, i, x) + 0.012 * lift;
 }
 
 static struct rgb ridges_shade(const struct picture *p, double x, double y, double phase)
@@ -154,9 +162,14 @@ static struct rgb ridges_shade(const struct picture *p, double x, double y, doub
 		double base = -0.34 + i * step, k = i / (double)lines;
 		if (y > base + step || y < base - 0.34)
 			continue;
+		if (y < base - 0.30 * swell(p, i, x) - 0.05)
+			continue; /* too high even for its light */
 		double top = ridge_top(p, i, base, x, phase);
-		double slope = (ridge_top(p, i, base, x + 0.001, phase) - top) / 0.001;
-		double away = (y - top) / sqrt(1 + slope * slope);
+		double away = y - top;
+		if (fabs(away) < 0.08) { /* farther off the slope makes no difference */
+			double slope = (ridge_top(p, i, base, x + 0.001, phase) - top) / 0.001;
+			away /= sqrt(1 + slope * slope);
+		}
 		struct rgb line = rgb_mix(palette_ramp(c, k), c->paper, 0.15);
 		double below = inside(p, -away) * inside(p, y - base - step);
 		paint(&at, rgb_mix(ground, c->c[0], 0.35 * k), below);

@@ -35,7 +35,8 @@ static struct rgb space(const struct picture *p, double x, double y, double phas
 	at = rgb_glow(at, p->pal.c[4], 0.45 * smooth(0.50, 0.9, other) * cloud);
 	for (int k = 0; k < 2; k++) {
 		struct cell cell;
-		cell_at(p->seed + 40 + (uint32_t)k, x * (14 + 22 * k), y * (14 + 22 * k), 0, &cell);
+		cell_at(p->seed + 40 + (uint32_t)k, x * (14 + 22 * k), y * (14 + 22 * k), -1,
+			&cell);
 		double size = (double)(cell.id & 255) / 255,
 		       blink = 0.7 + 0.3 * sin_turn(phase + size * 9);
 		at = rgb_glow(at, p->pal.paper,
@@ -45,10 +46,11 @@ static struct rgb space(const struct picture *p, double x, double y, double phas
 }
 
 static void planet(const struct picture *p, const struct shape *s, struct rgb *at, double px,
-		   double py, double phase, double x, double y)
+		   double py, double x, double y)
 {
-	(void)phase;
 	double d = length2(x, y), sun = length2(px, py) + 1e-9;
+	if (d > s->r * 2.5)
+		return;
 	double nx = x / s->r, ny = y / s->r, nz = sqrt(fmax(0, 1 - nx * nx - ny * ny));
 	double lit = clamp01(-(nx * px + ny * py) / sun * 0.85 + nz * 0.45);
 	double band =
@@ -84,7 +86,7 @@ static struct rgb orbits_shade(const struct picture *p, double x, double y, doub
 		double turn = w->b + phase * (i < 2 ? 2 : 1), ou = w->a * cos_turn(turn),
 		       ov = w->a * sin_turn(turn) * p->q[3];
 		double ox = ou * c - ov * s, oy = ov * c + ou * s;
-		planet(p, w, &at, ox, oy, phase, dx - ox, dy - oy);
+		planet(p, w, &at, ox, oy, dx - ox, dy - oy);
 	}
 	return at;
 }

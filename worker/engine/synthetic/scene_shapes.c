@@ -25,6 +25,9 @@ static void discs_setup(struct picture *p, struct rng *rng)
 static void disc(const struct picture *p, const struct shape *s, struct rgb *at, double x, double y,
 		 double phase)
 {
+	double reach = s->r + s->a + 0.08;
+	if (fabs(x - s->x) > reach || fabs(y - s->y) > reach)
+		return;
 	double dx = x - s->x - 0.03 * cos_turn(phase + s->b),
 	       dy = y - s->y - 0.03 * sin_turn(phase + s->b);
 	double d = length2(dx, dy), edge = s->a > 0 ? fabs(d - s->r) - s->a * 0.5 : d - s->r;
