@@ -24,7 +24,7 @@ struct espeak {
 	struct engine_env env; /* a copy */
 	char *models_root;
 	char *program, *ffmpeg; /* NULL: not found */
-	char version[128], missing[256];
+	char version[128];
 };
 
 extern const struct engine_ops espeak_ng_engine;
@@ -68,6 +68,15 @@ static void free_engine(struct engine *base)
 	free(e);
 }
 
+/* "eSpeak NG text-to-speech: 1.51  Data at: /usr/lib/…" */
+static void ask_version(struct espeak *e)
+{
+	engine_program_version(e->program, "--version", e->version, sizeof e->version);
+	char *where = strstr(e->version, "  Data at:");
+	if (where)
+		*where = '\0';
+}
+
 static void info(struct engine *base, struct engine_info *out)
 {
 	struct espeak *e = espeak_of(base);
@@ -78,7 +87,7 @@ static void info(struct engine *base, struct engine_info *out)
 		return;
 	}
 	if (!e->version[0])
-		engine_program_version(e->program, "--version", e->version, sizeof e->version);
+		ask_version(e);
 	out->version = e->version[0] ? e->version : "of an unknown version";
 	if (!e->ffmpeg)
 		out->missing = "ffmpeg, for ogg and mp3; " TRANSCODE_REMEDY;

@@ -25,7 +25,8 @@ struct cell {
 	uint32_t id;   /* of the nearest */
 	double dx, dy; /* from the nearest point */
 };
-/* Points jittered on a unit lattice, moving on small circles by `phase` turns; a negative phase: at rest. */
+/* Points jittered on a unit lattice, moving on small circles by `phase` turns; a negative phase: at
+ * rest. */
 void cell_at(uint32_t seed, double x, double y, double phase, struct cell *out);
 
 static inline double clamp01(double v)
