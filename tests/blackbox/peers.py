@@ -693,7 +693,7 @@ class Worker:
             self.reader.join(10)
             code = self.process.returncode
         if kind is not None:
-            print("\n--- the worker's log ---\n" + "\n".join(self.lines()[-60:]))
+            print(f"\n--- the worker ended with {code}; its log ---\n" + "\n".join(self.lines()[-60:]))
         shutil.rmtree(self.dir, ignore_errors=True)
         # A crash or a sanitizer's report is a failure whatever the test was about.
         bad = [line for line in self.lines() if "Sanitizer" in line or "runtime error:" in line]
