@@ -142,7 +142,7 @@ json_t *answer_llm(const struct engine_job *job, int64_t wall_ms)
 				   "finish_reason", cut ? "length" : "stop");
 	json_t *usage =
 	    json_pack("{s:I, s:I, s:I}", "prompt_tokens", (json_int_t)asked, "completion_tokens",
-		      (json_int_t)tokens, "total_tokens", (json_int_t)(asked + tokens));
+		      (json_int_t)tokens, "total_tokens", (json_int_t)asked + tokens);
 	return json_pack("{s:s, s:s, s:I, s:s, s:[o], s:o}", "id", id, "object", "chat.completion",
 			 "created", (json_int_t)(wall_ms / 1000), "model", job->model, "choices",
 			 choice, "usage", usage);
