@@ -6,6 +6,7 @@
 #include <microhttpd.h>
 
 #include "lib/base/buf.h"
+#include "lib/net/multipart.h"
 #include "lib/net/router.h"
 #include "lib/net/server.h"
 
@@ -40,15 +41,11 @@ struct request {
 	char *path, *method;
 	struct secret bearer;
 	char peer[64];
-	bool bearer_read, suspended, in_callback, answered, discard, bad_multipart, done;
+	bool bearer_read, suspended, in_callback, answered, done;
 	struct buf body;
 	size_t received;
 	struct list values; /* decoded query values handed out */
-	/* multipart */
-	struct MHD_PostProcessor *post;
-	char *field;
-	struct buf field_value;
-	bool in_file, part_empty;
+	struct multipart *multipart;
 	/* the answer, once it is known */
 	int status;
 	struct MHD_Response *response;

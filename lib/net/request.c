@@ -15,9 +15,9 @@
 #include "lib/base/mem.h"
 #include "lib/net/daemon.h"
 
-#define MAX_FIELD   (1u << 20)
-#define MAX_DISCARD (1u << 20) /* of a body that was refused; beyond it the connection is cut */
-#define POST_BUFFER (64u << 10)
+/* What is read and dropped of a body over its route's limit, so that the client gets to see the
+ * answer; beyond it the connection is cut. */
+#define MAX_DISCARD (64u << 20)
 
 struct value {
 	struct list_node node;
@@ -42,8 +42,9 @@ void request_free(struct request *r)
 	if (r->gone)
 		r->gone(r->data);
 	list_remove(&r->server->requests, &r->node);
-	if (r->post)
-		MHD_destroy_post_processor(r->post);
+	if (r->multipart)
+		multipart_fini(r->multipart);
+	free(r->multipart);
 	if (r->response)
 		MHD_destroy_response(r->response);
 	list_each_safe (it, &r->values) {
@@ -54,9 +55,7 @@ void request_free(struct request *r)
 	}
 	params_fini(&r->params);
 	buf_fini(&r->body);
-	buf_fini(&r->field_value);
 	secret_clear(&r->bearer);
-	free(r->field);
 	free(r->path);
 	free(r->method);
 	free(r);
@@ -243,72 +242,45 @@ void respond_file(struct request *r, const char *path, const char *content_type,
 
 /* ---- multipart ---- */
 
-static void end_field(struct request *r)
+static void on_field(void *arg, const char *name, const char *text, size_t len)
 {
-	if (!r->field)
-		return;
-	if (!r->in_file && r->route->multipart->field && !r->answered)
-		r->route->multipart->field(r, r->field,
-					   r->field_value.data ? r->field_value.data : "",
-					   r->field_value.len);
-	free(r->field);
-	r->field = NULL;
-	buf_fini(&r->field_value);
-}
-
-static void start_field(struct request *r, const char *key, const char *filename, const char *type)
-{
-	end_field(r);
-	r->field = xstrdup(key);
-	r->in_file = filename != NULL;
-	buf_init(&r->field_value, MAX_FIELD);
-	if (filename && r->route->multipart->file && !r->answered)
-		r->route->multipart->file(r, key, filename,
-					  type ? type : "application/octet-stream");
-}
-
-static enum MHD_Result on_part(void *arg, enum MHD_ValueKind kind, const char *key,
-			       const char *filename, const char *type, const char *encoding,
-			       const char *data, uint64_t off, size_t size)
-{
-	(void)kind;
-	(void)encoding;
 	struct request *r = arg;
-	if (!key || r->answered)
-		return MHD_YES;
-	/* MHD may announce a part without data first, and then come with its data, still at 0. */
-	bool announced = r->part_empty && r->field && strcmp(r->field, key) == 0;
-	if (off == 0 && !announced)
-		start_field(r, key, filename, type);
-	r->part_empty = off == 0 && size == 0;
-	if (r->in_file) {
-		if (r->route->multipart->file_data && size && !r->answered)
-			r->route->multipart->file_data(r, data, size);
-	} else if (!buf_add(&r->field_value, data, size)) {
-		respond_error(r, 413, "too_large", "field %s is longer than 1 MiB", key);
-	}
-	return MHD_YES;
+	if (!r->answered && r->route->multipart->field)
+		r->route->multipart->field(r, name, text, len);
 }
+
+static void on_file(void *arg, const char *name, const char *filename, const char *type)
+{
+	struct request *r = arg;
+	if (!r->answered && r->route->multipart->file)
+		r->route->multipart->file(r, name, filename, type);
+}
+
+static void on_data(void *arg, const void *data, size_t len)
+{
+	struct request *r = arg;
+	if (!r->answered && r->route->multipart->file_data)
+		r->route->multipart->file_data(r, data, len);
+}
+
+static const struct multipart_sink sink = {on_field, on_file, on_data};
 
 static void start_multipart(struct request *r)
 {
-	r->post = MHD_create_post_processor(r->mhd, POST_BUFFER, on_part, r);
-	if (!r->post)
-		respond_error(r, 415, "bad_request", "the body must be multipart/form-data");
+	struct err e = ERR_INIT;
+	r->multipart = xcalloc(1, sizeof *r->multipart);
+	if (multipart_init(r->multipart, request_header(r, "Content-Type"), &sink, r, &e))
+		respond_error(r, 415, "bad_request", "%s", e.text);
 	else if (r->route->multipart->begin)
 		r->route->multipart->begin(r, r->server->spec.arg);
 }
 
-static void end_multipart(struct request *r)
+static void feed_multipart(struct request *r, const char *data, size_t len)
 {
-	struct MHD_PostProcessor *post = steal(&r->post);
-	bool whole = MHD_destroy_post_processor(post) == MHD_YES && !r->bad_multipart;
-	if (r->answered)
-		return;
-	if (whole)
-		end_field(r);
-	if (!whole && !r->answered)
-		respond_error(r, 400, "bad_request", "the multipart body is broken or cut");
+	struct err e = ERR_INIT;
+	int rc = multipart_feed(r->multipart, data, len, &e);
+	if (rc && !r->answered)
+		respond_error(r, rc == -EMSGSIZE ? 413 : 400, "bad_request", "%s", e.text);
 }
 
 /* ---- MHD's calls ---- */
@@ -373,6 +345,18 @@ static void begin(struct request *r)
 	}
 }
 
+/* An answer that MHD is given at the headers ends the connection with the body unread: a client
+ * that is still sending sees a reset instead of the answer. So the body is read first and dropped,
+ * unless the client waits for a word before it sends any. */
+static bool body_follows(const struct request *r)
+{
+	const char *length = request_header(r, "Content-Length");
+	const char *expect = request_header(r, "Expect");
+	if (expect && strcasecmp(expect, "100-continue") == 0)
+		return false;
+	return request_header(r, "Transfer-Encoding") || (length && strcmp(length, "0") != 0);
+}
+
 static enum MHD_Result step_headers(struct request *r)
 {
 	enum MHD_Result result;
@@ -382,11 +366,24 @@ static enum MHD_Result step_headers(struct request *r)
 	if (!r->route && !r->answered)
 		begin(r);
 	r->in_callback = false;
-	if (r->answered)
+	if (r->answered && !body_follows(r))
 		return send_answer(r);
 	if (!r->suspended)
 		r->phase = PHASE_BODY;
 	return MHD_YES;
+}
+
+static void take_body(struct request *r, const char *data, size_t n)
+{
+	r->in_callback = true;
+	if (r->received > r->route->max_body)
+		respond_error(r, 413, "too_large", "the body may have at most %zu bytes",
+			      r->route->max_body);
+	else if (r->multipart)
+		feed_multipart(r, data, n);
+	else if (!buf_add(&r->body, data, n))
+		respond_error(r, 413, "too_large", "the body is too long");
+	r->in_callback = false;
 }
 
 static enum MHD_Result step_body(struct request *r, const char *data, size_t *size)
@@ -394,33 +391,28 @@ static enum MHD_Result step_body(struct request *r, const char *data, size_t *si
 	size_t n = *size;
 	*size = 0;
 	r->received += n;
-	if (r->received > r->route->max_body + MAX_DISCARD)
+	if (r->received > (r->route ? r->route->max_body : 0) + MAX_DISCARD)
 		return MHD_NO;
-	if (r->answered) /* it is only read so that the answer can be */
-		return MHD_YES;
-	r->in_callback = true;
-	if (r->received > r->route->max_body)
-		respond_error(r, 413, "too_large", "the body may have at most %zu bytes",
-			      r->route->max_body);
-	else if (r->post)
-		r->bad_multipart |= MHD_post_process(r->post, data, n) != MHD_YES;
-	else if (!buf_add(&r->body, data, n))
-		respond_error(r, 413, "too_large", "the body is too long");
-	r->in_callback = false;
+	if (!r->answered)
+		take_body(r, data, n);
 	return MHD_YES;
+}
+
+static void handle(struct request *r)
+{
+	r->phase = PHASE_HANDLED;
+	r->in_callback = true;
+	if (r->multipart && !multipart_complete(r->multipart))
+		respond_error(r, 400, "bad_request", "the multipart body is cut");
+	else
+		r->route->handle(r, r->server->spec.arg);
+	r->in_callback = false;
 }
 
 static enum MHD_Result step_end(struct request *r)
 {
-	if (!r->answered && r->phase != PHASE_HANDLED) {
-		r->phase = PHASE_HANDLED;
-		r->in_callback = true;
-		if (r->post)
-			end_multipart(r);
-		if (!r->answered)
-			r->route->handle(r, r->server->spec.arg);
-		r->in_callback = false;
-	}
+	if (!r->answered && r->phase != PHASE_HANDLED)
+		handle(r);
 	if (r->answered)
 		return send_answer(r);
 	suspend(r); /* until the handler answers */
