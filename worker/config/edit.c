@@ -97,12 +97,20 @@ static bool same_text(const char *a, const char *b)
 	return a == b || (a && b && strcmp(a, b) == 0);
 }
 
+/* nan is the same as nan here. */
+static bool same_number(double a, double b)
+{
+	uint64_t x, y;
+	memcpy(&x, &a, sizeof x);
+	memcpy(&y, &b, sizeof y);
+	return x == y;
+}
+
 static bool same_item(const struct toml_item *a, const struct toml_item *b)
 {
 	return strcmp(a->key, b->key) == 0 && a->top == b->top && a->type == b->type &&
 	       a->boolean == b->boolean && a->integer == b->integer &&
-	       memcmp(&a->number, &b->number, sizeof a->number) == 0 &&
-	       same_text(a->string, b->string);
+	       same_number(a->number, b->number) && same_text(a->string, b->string);
 }
 
 /* Index of the first item from i on that does not belong to the key (its value, and what is inside

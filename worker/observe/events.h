@@ -11,12 +11,12 @@
 
 enum event_type {
 	EVENT_REGISTRATION, /* state, detail: why rejected, request id */
-	EVENT_SESSION,      /* state, detail: worker id or cause */
+	EVENT_SESSION,	    /* state, detail: worker id or cause */
 	EVENT_HEARTBEAT,    /* an ack arrived */
-	EVENT_PAUSED,       /* flag */
-	EVENT_JOB,          /* job_id, state, model, engine, kind; detail: error */
-	EVENT_PROGRESS,     /* job_id, stage, fraction, detail */
-	EVENT_OUTBOX,       /* count: entries waiting */
+	EVENT_PAUSED,	    /* flag */
+	EVENT_JOB,	    /* job_id, state, model, engine, kind; detail: error */
+	EVENT_PROGRESS,	    /* job_id, stage, fraction, detail */
+	EVENT_OUTBOX,	    /* count: entries waiting */
 };
 struct event {
 	enum event_type type;

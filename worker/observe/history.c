@@ -385,9 +385,8 @@ void history_free(struct history *h)
 		h->saving->owner = NULL;
 	if (h->dirty)
 		save_now(h);
-	struct list_node *n;
-	while ((n = list_pop_front(&h->jobs)))
-		record_free(list_entry(n, struct record, node));
+	list_each_safe (it, &h->jobs)
+		record_free(list_entry(it, struct record, node));
 	free(h->path);
 	free(h->registration);
 	free(h->registration_detail);
