@@ -23,7 +23,7 @@ struct server {
 	struct list sockets; /* struct ws_peer: upgraded ones */
 	struct list requests;
 	int fd, port;
-	bool closing;
+	bool closing, again;
 };
 
 /* Lets MHD work after the current callback: a request was resumed or answered. */

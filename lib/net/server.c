@@ -38,7 +38,9 @@ static void turn(void *arg);
 static void schedule(struct server *s)
 {
 	MHD_UNSIGNED_LONG_LONG ms;
-	if (MHD_get_timeout(s->mhd, &ms) == MHD_YES)
+	if (s->again)
+		timer_start(&s->turn, &s->loop->clock, 0, turn, s);
+	else if (MHD_get_timeout(s->mhd, &ms) == MHD_YES)
 		timer_start(&s->turn, &s->loop->clock, ms, turn, s);
 	else
 		timer_stop(&s->turn);
@@ -47,6 +49,7 @@ static void schedule(struct server *s)
 static void turn(void *arg)
 {
 	struct server *s = arg;
+	s->again = false;
 	MHD_run(s->mhd);
 	schedule(s);
 }
@@ -60,6 +63,7 @@ static void on_poll(uv_poll_t *poll, int status, int events)
 
 void server_turn_soon(struct server *s)
 {
+	s->again = true; /* survives the schedule() that may follow in this very turn */
 	if (!s->closing)
 		timer_start(&s->turn, &s->loop->clock, 0, turn, s);
 }
@@ -91,6 +95,7 @@ static void on_connection(void *arg, struct MHD_Connection *c, void **context,
 		list_remove(&s->links, &l->node);
 		free(l);
 		*context = NULL;
+		server_turn_soon(s); /* at its limit MHD looks for new ones only in its next turn */
 	}
 }
 
@@ -252,8 +257,8 @@ static int listen_tcp(struct server *s, const char *listen_at, struct err *e)
 
 /* ---- its life ---- */
 
-/* Beyond this many connections MHD closes new ones at once; files of our own need some descriptors
- * as well. */
+/* Beyond this many connections new ones wait in the kernel's queue; files of our own need some
+ * descriptors as well. */
 static unsigned connection_limit(const struct server_spec *spec)
 {
 	struct rlimit limit;
@@ -271,8 +276,9 @@ static int start(struct server *s, struct err *e)
 	    MHD_OPTION_LISTEN_SOCKET, s->fd, MHD_OPTION_NOTIFY_COMPLETED, on_completed, s,
 	    MHD_OPTION_NOTIFY_CONNECTION, on_connection, s, MHD_OPTION_UNESCAPE_CALLBACK,
 	    keep_escapes, NULL, MHD_OPTION_CONNECTION_TIMEOUT, IDLE_SECONDS,
-	    MHD_OPTION_CONNECTION_LIMIT, connection_limit(&s->spec),
-	    MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_POOL, MHD_OPTION_END);
+	    MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_CONNECTION_LIMIT,
+	    connection_limit(&s->spec), MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_POOL,
+	    MHD_OPTION_END);
 	const union MHD_DaemonInfo *info =
 	    s->mhd ? MHD_get_daemon_info(s->mhd, MHD_DAEMON_INFO_EPOLL_FD) : NULL;
 	if (!info)
