@@ -149,7 +149,7 @@ static json_t *jobs_to_json(const struct history *h)
 static void keep(struct history *h, struct record *r)
 {
 	list_push_back(&h->jobs, &r->node);
-	while (h->jobs.len > MAX_JOBS) {
+	if (h->jobs.len > MAX_JOBS) {
 		struct record *old = list_entry(list_first(&h->jobs), struct record, node);
 		if (h->current == old)
 			h->current = NULL;
