@@ -134,7 +134,8 @@ class Studio:
             headers.setdefault("Content-Type", "application/json")
         c = self.connection()
         try:
-            c.request(method, path, body, headers)
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # refused before the end of the body
+                c.request(method, path, body, headers)
             r = c.getresponse()
             return r.status, r.headers.get("Content-Type", ""), r.read()
         finally:

@@ -23,6 +23,7 @@ class Round:
     def __init__(self, test, rnd):
         self.t, self.s, self.rnd = test, test.s, rnd
         self.stop = threading.Event()
+        self.ended = None
 
     def client(self):
         while not self.stop.is_set():
@@ -32,6 +33,7 @@ class Round:
             except CUT:
                 return
             self.t.accepted.append(job)
+            time.sleep(self.rnd.uniform(0, 0.01))
 
     def worker(self):
         try:
@@ -40,8 +42,10 @@ class Round:
                 claim = w.expect("offer", skip=("heartbeatAck", "completeAck"))["claim"]
                 w.send("accept", jobId=claim["jobId"])
                 self.deliver(w, claim)
-        except CUT:
-            return
+                w.beat()
+        except CUT as e:
+            if not self.stop.is_set():
+                self.ended = repr(e)
 
     def deliver(self, w, claim):
         job = claim["jobId"]
@@ -118,8 +122,9 @@ class Crash(unittest.TestCase):
         t = threading.Thread(target=left.worker)
         t.start()
         try:
-            until("every job is done", lambda: not any(
+            until("every job is done", lambda: left.ended or not any(
                 self.s.get(f"/jobs?limit=1&state={state}")["jobs"] for state in ("queued", "offered", "claimed")), 120)
+            self.assertIsNone(left.ended)
         finally:
             left.stop.set()
             self.s.submit()  # wakes the worker
