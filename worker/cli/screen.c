@@ -31,14 +31,17 @@ static void row(FILE *out, const char *label, const char *value)
 	fprintf(out, "%-13s %s\n", label, safe);
 }
 
-/* "3 min 05 s", "" when there is no such time. */
+/* "12 s", "3 min 05 s"; "" when there is no such time. */
 static char *age(const json_t *o, const char *key, int64_t now_ms)
 {
 	int64_t at;
 	char buf[32];
 	if (!time_parse(text(o, key), &at))
 		return xstrdup("");
-	time_format_duration(now_ms > at ? (uint64_t)(now_ms - at) / 1000 * 1000 : 0, buf);
+	int64_t ms = now_ms > at ? now_ms - at : 0;
+	if (ms < 60000)
+		return xasprintf("%d s", (int)(ms / 1000));
+	time_format_duration((uint64_t)ms, buf);
 	return xstrdup(buf);
 }
 
