@@ -25,8 +25,8 @@
 #include "lib/net/net.h"
 #include "lib/net/server.h"
 
-#define DEADLINE_MS 20000
-#define unused	    __attribute__((unused))
+#define DEADLINE_MS  20000
+#define MAYBE_UNUSED __attribute__((unused))
 
 struct fixture {
 	struct loop loop;
@@ -44,7 +44,7 @@ static void too_late(void *arg)
 }
 
 /* Runs the loop until *done. */
-static unused void await(struct fixture *f, const bool *done)
+static MAYBE_UNUSED void await(struct fixture *f, const bool *done)
 {
 	timer_start(&f->limit, &f->loop.clock, DEADLINE_MS, too_late, f);
 	while (!*done)
@@ -58,7 +58,7 @@ static void set_flag(void *arg)
 }
 
 /* Lets the loop live for a while: for what must NOT happen. */
-static unused void live(struct fixture *f, uint64_t ms)
+static MAYBE_UNUSED void live(struct fixture *f, uint64_t ms)
 {
 	bool over = false;
 	struct timer t = {0};
@@ -66,7 +66,7 @@ static unused void live(struct fixture *f, uint64_t ms)
 	await(f, &over);
 }
 
-static unused void no_environment(void)
+static MAYBE_UNUSED void no_environment(void)
 {
 	static const char *const names[] = {
 	    "http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY",	"all_proxy",
@@ -75,7 +75,7 @@ static unused void no_environment(void)
 		unsetenv(names[i]);
 }
 
-static unused struct fixture *fixture_new(void)
+static MAYBE_UNUSED struct fixture *fixture_new(void)
 {
 	struct err e = ERR_INIT;
 	struct fixture *f = xcalloc(1, sizeof *f);
@@ -89,7 +89,7 @@ static unused struct fixture *fixture_new(void)
 	return f;
 }
 
-static unused void fixture_serve(struct fixture *f, const struct server_spec *spec)
+static MAYBE_UNUSED void fixture_serve(struct fixture *f, const struct server_spec *spec)
 {
 	struct err e = ERR_INIT;
 	f->server = server_new(&f->loop, &f->log, spec, &e);
@@ -97,7 +97,7 @@ static unused void fixture_serve(struct fixture *f, const struct server_spec *sp
 		fail_msg("%s", e.text);
 }
 
-static unused void fixture_free(struct fixture *f)
+static MAYBE_UNUSED void fixture_free(struct fixture *f)
 {
 	timer_stop(&f->limit);
 	server_free(f->server);
@@ -107,7 +107,7 @@ static unused void fixture_free(struct fixture *f)
 	free(f);
 }
 
-static unused char *url_of(struct fixture *f, const char *scheme, const char *path)
+static MAYBE_UNUSED char *url_of(struct fixture *f, const char *scheme, const char *path)
 {
 	return xasprintf("%s://127.0.0.1:%d%s", scheme, server_port(f->server), path);
 }
@@ -134,13 +134,13 @@ static void on_got(void *arg, const struct http_reply *reply)
 	g->err = reply->err;
 }
 
-static unused void got_fini(struct got *g)
+static MAYBE_UNUSED void got_fini(struct got *g)
 {
 	free(g->body);
 	*g = (struct got){0};
 }
 
-static unused void fetch(struct fixture *f, const struct http_request *r, struct got *g)
+static MAYBE_UNUSED void fetch(struct fixture *f, const struct http_request *r, struct got *g)
 {
 	*g = (struct got){0};
 	transport_request(f->net, r, on_got, g);
@@ -149,8 +149,8 @@ static unused void fetch(struct fixture *f, const struct http_request *r, struct
 	assert_int_equal(g->calls, 1);
 }
 
-static unused void fetch_path(struct fixture *f, const char *method, const char *path,
-			      const char *json, struct got *g)
+static MAYBE_UNUSED void fetch_path(struct fixture *f, const char *method, const char *path,
+				    const char *json, struct got *g)
 {
 	auto_free char *url = url_of(f, "http", path);
 	struct http_request r = {.method = method,
@@ -197,7 +197,7 @@ static void raw_ready(uv_poll_t *poll, int status, int events)
 		r->seen = true;
 }
 
-static unused void raw_watch(struct raw *r)
+static MAYBE_UNUSED void raw_watch(struct raw *r)
 {
 	buf_init(&r->in, 64u << 20);
 	r->poll = xcalloc(1, sizeof *r->poll);
@@ -206,7 +206,7 @@ static unused void raw_watch(struct raw *r)
 	uv_poll_start(r->poll, UV_READABLE, raw_ready);
 }
 
-static unused void raw_connect(struct raw *r, struct fixture *f)
+static MAYBE_UNUSED void raw_connect(struct raw *r, struct fixture *f)
 {
 	struct sockaddr_in a = {.sin_family = AF_INET,
 				.sin_port = htons((uint16_t)server_port(f->server)),
@@ -217,7 +217,7 @@ static unused void raw_connect(struct raw *r, struct fixture *f)
 }
 
 /* All of it, also when it is more than the kernel takes at once. */
-static unused void raw_send_n(struct raw *r, const void *data, size_t len)
+static MAYBE_UNUSED void raw_send_n(struct raw *r, const void *data, size_t len)
 {
 	const char *p = data;
 	timer_start(&r->f->limit, &r->f->loop.clock, DEADLINE_MS, too_late, r->f);
@@ -234,13 +234,13 @@ static unused void raw_send_n(struct raw *r, const void *data, size_t len)
 	timer_stop(&r->f->limit);
 }
 
-static unused void raw_send(struct raw *r, const char *text)
+static MAYBE_UNUSED void raw_send(struct raw *r, const char *text)
 {
 	raw_send_n(r, text, strlen(text));
 }
 
 /* Until `text` came in (or the end, when text is NULL). */
-static unused void raw_await(struct raw *r, const char *text)
+static MAYBE_UNUSED void raw_await(struct raw *r, const char *text)
 {
 	r->until = text;
 	r->seen = r->eof ||
@@ -250,7 +250,7 @@ static unused void raw_await(struct raw *r, const char *text)
 		fail_msg("'%s' did not come but '%s'", text, r->in.data ? r->in.data : "");
 }
 
-static unused int raw_status(const struct raw *r)
+static MAYBE_UNUSED int raw_status(const struct raw *r)
 {
 	int status = 0;
 	if (r->in.data)
@@ -258,7 +258,7 @@ static unused int raw_status(const struct raw *r)
 	return status;
 }
 
-static unused void raw_close(struct raw *r)
+static MAYBE_UNUSED void raw_close(struct raw *r)
 {
 	uv_poll_stop(r->poll);
 	uv_close((uv_handle_t *)r->poll, free_handle);
@@ -268,7 +268,7 @@ static unused void raw_close(struct raw *r)
 
 /* ---- a listening socket that the test answers by hand ---- */
 
-static unused int listen_any(int *port)
+static MAYBE_UNUSED int listen_any(int *port)
 {
 	struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	socklen_t len = sizeof a;
@@ -288,7 +288,7 @@ static void mark_ready(uv_poll_t *poll, int status, int events)
 	uv_poll_stop(poll);
 }
 
-static unused void raw_accept(struct raw *r, struct fixture *f, int listener)
+static MAYBE_UNUSED void raw_accept(struct raw *r, struct fixture *f, int listener)
 {
 	bool ready = false;
 	uv_poll_t *poll = xcalloc(1, sizeof *poll);
