@@ -195,9 +195,7 @@ static enum lock_result lock_folder(struct daemon *d, struct err *e)
 	enum lock_result r = folder_lock(&d->config, &d->lock, e);
 	if (r != LOCK_BUSY || !d->options->wait_for_lock)
 		return r;
-	log_info(&d->log, "main", NULL, "another daemon serves %s, waiting for it to end",
-		 d->config.dir);
-	return folder_lock_wait(&d->config, &d->lock, e);
+	return folder_lock_wait(&d->config, &d->log, &d->lock, e);
 }
 
 /* The folder is ours from here on, or *code says why not. */

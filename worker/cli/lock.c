@@ -26,7 +26,7 @@ static enum lock_result try_lock(const char *path, int *fd, struct err *e)
 
 /* No loop runs yet, so the signals are waited for by hand: waiting must end as fast as everything
  * else. */
-enum lock_result folder_lock_wait(const struct config *c, int *fd, struct err *e)
+enum lock_result folder_lock_wait(const struct config *c, struct log *log, int *fd, struct err *e)
 {
 	auto_free char *path = lock_path(c);
 	sigset_t stop, before;
@@ -36,6 +36,7 @@ enum lock_result folder_lock_wait(const struct config *c, int *fd, struct err *e
 	sigaddset(&stop, SIGTERM);
 	sigaddset(&stop, SIGINT);
 	sigprocmask(SIG_BLOCK, &stop, &before);
+	log_info(log, "main", NULL, "another daemon serves %s, waiting for it to end", c->dir);
 	while ((r = try_lock(path, fd, e)) == LOCK_BUSY)
 		if (sigtimedwait(&stop, NULL, &pause) > 0) {
 			r = LOCK_STOPPED;

@@ -13,7 +13,8 @@ enum lock_result {
 };
 /* Makes the state folder. */
 enum lock_result folder_lock(const struct config *c, int *fd, struct err *e) MUST_CHECK;
-/* Blocks until the other daemon ended or a signal came. */
-enum lock_result folder_lock_wait(const struct config *c, int *fd, struct err *e) MUST_CHECK;
+/* Says so on log, then blocks until the other daemon ended or a signal came. */
+enum lock_result folder_lock_wait(const struct config *c, struct log *log, int *fd,
+				  struct err *e) MUST_CHECK;
 
 #endif

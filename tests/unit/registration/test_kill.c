@@ -22,7 +22,7 @@
 #include "tests/fake/fake_net.h"
 #include "worker/registration/registration.h"
 
-#define SEEDS	120
+#define SEEDS	60
 #define KILLED	99
 #define POLL_MS 30000
 #define LIVES	40 /* a worker that is not approved after so many lives never will be */
