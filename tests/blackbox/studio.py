@@ -118,6 +118,10 @@ class Studio:
                 return int(line.split()[1]) / 1024
         return 0
 
+    def sanitized(self):
+        """Built with AddressSanitizer, whose memory says nothing about the program's."""
+        return b"__asan_init" in pathlib.Path(STUDIOD).read_bytes()
+
     def connection(self, timeout=PATIENCE):
         return http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
 

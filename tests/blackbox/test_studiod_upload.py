@@ -138,12 +138,9 @@ class Upload(unittest.TestCase):
             watch()
         self.assertEqual((got, digest.hexdigest()), (100 << 20, self.s.job(job)["sha256"]))
         print(f"\nstudiod: {idle:.1f} MiB idle, {peak:.1f} MiB at most during 100 MiB in and out")
-        if not self.sanitized():
+        if not self.s.sanitized():
             self.assertLess(idle, 20)
             self.assertLess(peak, 40)
-
-    def sanitized(self):
-        return "libasan" in open(f"/proc/{self.s.process.pid}/maps").read()
 
     def test_many_at_once(self):
         pairs = []
