@@ -259,6 +259,7 @@ static void close_all(struct daemon *d)
 	session_free(d->session);
 	registration_free(d->registration);
 	jobs_free(d->jobs);
+	loop_settle(&d->loop); /* an engine that was at work ends before it is freed */
 	if (d->transport)
 		net_free(d->transport);
 	engines_free(d->engines);

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "lib/base/mem.h"
+#include "lib/loop/group.h"
 #include "lib/loop/lines.h"
 #include "lib/loop/spawn.h"
 
@@ -83,12 +84,6 @@ static void close_all(struct child *c)
 		close_handle(&c->in);
 }
 
-/* Also true while a member is dead but not yet reaped by its parent. */
-static bool group_alive(const struct child *c)
-{
-	return kill(-c->os.pid, 0) == 0 || errno == EPERM;
-}
-
 static void end(struct child *c, bool leaked)
 {
 	c->ended = true;
@@ -110,7 +105,7 @@ static void check(void *arg)
 	struct child *c = arg;
 	if (!c->exited || c->ended)
 		return;
-	if (group_alive(c))
+	if (group_alive(c->os.pid))
 		timer_start(&c->check, &c->loop->clock, CHECK_MS, check, c);
 	else if (c->out.eof && c->err.eof)
 		end(c, false);
@@ -282,6 +277,16 @@ void child_drop(struct child *c)
 		return;
 	}
 	kill(-c->os.pid, SIGKILL);
+}
+
+void child_kill_all(struct loop *l)
+{
+	list_each (it, &l->children) {
+		struct child *c = list_entry(it, struct child, node);
+		c->cancelled = c->cancelled || !c->exited;
+		if (!c->exited)
+			kill_hard(c);
+	}
 }
 
 void child_drop_all(struct loop *l)

@@ -46,7 +46,9 @@ void child_kill(struct child *c);
 /* For an owner that goes away first (shutdown): SIGKILL to the group now, no event follows, freed
  * by the loop. NULL allowed; after ->end it does nothing. */
 void child_drop(struct child *c);
-/* All children of the loop; loop_fini() does it. */
+/* All children of the loop: SIGKILL with ->end to follow (loop_settle() does it), or dropped
+ * (loop_fini()). */
+void child_kill_all(struct loop *l);
 void child_drop_all(struct loop *l);
 int child_pid(const struct child *c);
 

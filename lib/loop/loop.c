@@ -11,7 +11,8 @@
 #include "lib/loop/child.h"
 
 /* How long loop_fini waits for handles that close and work that still runs. */
-#define FINI_MS 200
+#define FINI_MS	  200
+#define SETTLE_MS 100
 
 static void read_clock(void *arg, uint64_t *mono_ms, int64_t *wall_ms)
 {
@@ -42,6 +43,7 @@ static void arm(uv_prepare_t *p)
 
 struct job {
 	uv_work_t req;
+	struct loop *loop;
 	struct work *work;
 };
 
@@ -55,8 +57,10 @@ static void after_work(uv_work_t *req, int status)
 {
 	struct job *j = req->data;
 	struct work *w = j->work;
+	struct loop *l = j->loop;
 	(void)status;
 	free(j);
+	l->working--;
 	w->pool_data = NULL;
 	if (w->after)
 		w->after(w);
@@ -66,9 +70,11 @@ static void submit(struct pool *p, struct work *w)
 {
 	struct loop *l = container_of(p, struct loop, pool);
 	struct job *j = xcalloc(1, sizeof *j);
+	j->loop = l;
 	j->work = w;
 	j->req.data = j;
 	w->pool_data = j;
+	l->working++;
 	/* Fails only for a NULL callback. */
 	uv_queue_work(&l->uv, &j->req, run_work, after_work);
 }
@@ -96,6 +102,23 @@ int loop_init(struct loop *l, struct err *e)
 static void expire(uv_timer_t *t)
 {
 	uv_stop(t->loop);
+}
+
+static void pass(void *arg)
+{
+	*(bool *)arg = true;
+}
+
+void loop_settle(struct loop *l)
+{
+	struct timer limit = {0};
+	bool passed = false;
+	uv_update_time(&l->uv);
+	timer_start(&limit, &l->clock, SETTLE_MS, pass, &passed);
+	child_kill_all(l);
+	while (!passed && (l->working || !list_empty(&l->children)))
+		uv_run(&l->uv, UV_RUN_ONCE);
+	timer_stop(&limit);
 }
 
 static void close_any(uv_handle_t *h, void *arg)

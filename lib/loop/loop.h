@@ -15,6 +15,7 @@ struct loop {
 	uv_timer_t wake;
 	uv_prepare_t prepare;
 	uv_signal_t sigterm, sigint;
+	size_t working;	      /* pool jobs whose after() is still to come */
 	struct list children; /* child.c's: who is still alive */
 	timer_fn *on_stop;
 	void *on_stop_arg;
@@ -22,6 +23,10 @@ struct loop {
 
 /* Also ignores SIGPIPE. The struct must not move after this. */
 int loop_init(struct loop *l, struct err *e) MUST_CHECK;
+/* On the way out, before what they call back to is freed: kills the child processes and turns the
+ * loop until they and all work of the pool have ended, their last events included; 100 ms at most.
+ */
+void loop_settle(struct loop *l);
 /* Runs what is still pending of closed handles, bounded by 200 ms, then frees everything. Child
  * processes that still run are killed first, without an event. */
 void loop_fini(struct loop *l);

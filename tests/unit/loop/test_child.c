@@ -318,6 +318,24 @@ static void test_end_of_the_loop(void **state)
 	assert_int_equal(kill(-pid, 0), -1);
 }
 
+/* The last events come before what they lead to is freed. */
+static void test_settle(void **state)
+{
+	struct fixture *f = *state;
+	struct child_events ev = {stop_now, on_end};
+	const char *argv[] = {"sh", "-c", "trap '' TERM; sleep 60 & echo; wait; sleep 60", NULL};
+	f->child = child_start(&f->loop, &(struct child_spec){.argv = argv}, &ev, f, NULL);
+	assert_non_null(f->child);
+	loop_run(&f->loop);
+	uint64_t begin = uv_hrtime();
+	loop_settle(&f->loop);
+	assert_true(f->ended);
+	assert_true(f->end.cancelled);
+	assert_int_equal(f->end.signal, SIGKILL);
+	assert_true(uv_hrtime() - begin < 1000000000);
+	loop_settle(&f->loop); /* nothing to wait for */
+}
+
 static void test_signals_are_reset(void **state)
 {
 	struct fixture *f = *state;
@@ -387,6 +405,7 @@ int main(void)
 	    T(test_grandchild_that_left_the_group),
 	    T(test_drop),
 	    cmocka_unit_test(test_end_of_the_loop),
+	    T(test_settle),
 	    T(test_signals_are_reset),
 	    T(test_dies_with_the_parent),
 	    T(test_program_find),

@@ -132,6 +132,22 @@ static void earlier(void *arg)
 	timer_start(&f->a, &f->loop.clock, 1, stop, f);
 }
 
+static void count_work(struct work *w)
+{
+	container_of(w, struct fixture, work)->fired++;
+}
+
+static void test_settle_waits_for_the_pool(void **state)
+{
+	struct fixture *f = *state;
+	f->work = (struct work){.run = run_work, .after = count_work};
+	pool_submit(&f->loop.pool, &f->work);
+	loop_settle(&f->loop);
+	assert_int_equal(f->worked, 1);
+	assert_int_equal(f->fired, 1);
+	loop_settle(&f->loop);
+}
+
 static void test_earlier_timer_started_later(void **state)
 {
 	struct fixture *f = *state;
@@ -202,6 +218,7 @@ int main(void)
 	    T(test_timer_before_the_first_turn),
 	    T(test_timer_from_a_timer),
 	    T(test_pool),
+	    T(test_settle_waits_for_the_pool),
 	    T(test_work_without_after_at_the_end),
 	    T(test_earlier_timer_started_later),
 	    T(test_stop_signals),
