@@ -7,24 +7,18 @@
 #include "lib/base/mem.h"
 #include "lib/base/time.h"
 #include "lib/fs/fs.h"
+#include "lib/wire/fields.h"
 #include "worker/job/journal.h"
 #include "worker/registration/registration.h"
-
-static void set_text(json_t *o, const char *key, const char *text)
-{
-	json_t *s = text ? json_string(text) : NULL;
-	if (s)
-		json_object_set_new(o, key, s);
-}
 
 static void add_common(json_t *o, const struct config *c, const struct identity *id, bool running)
 {
 	json_object_set_new(o, "running", json_boolean(running));
-	set_text(o, "version", PROGRAM_VERSION);
-	set_text(o, "configPath", c->path);
-	set_text(o, "apiBaseUrl", c->options.api_base_url);
+	json_set_text(o, "version", PROGRAM_VERSION);
+	json_set_text(o, "configPath", c->path);
+	json_set_text(o, "apiBaseUrl", c->options.api_base_url);
 	json_object_set_new(o, "vramThresholdGb", json_real(c->options.vram_threshold_gb));
-	set_text(o, "workerId", id->worker_id);
+	json_set_text(o, "workerId", id->worker_id);
 }
 
 json_t *status_live(const struct status_deps *d)
@@ -33,7 +27,7 @@ json_t *status_live(const struct status_deps *d)
 	json_t *o = history_status(d->history);
 	add_common(o, d->config, d->identity, true);
 	time_format(d->started_ms, started);
-	set_text(o, "startedAt", started);
+	json_set_text(o, "startedAt", started);
 	json_object_set_new(o, "pid", json_integer(getpid()));
 	json_object_set_new(o, "paused", json_boolean(jobs_paused(d->jobs)));
 	json_object_set_new(o, "outbox", json_integer((json_int_t)jobs_outbox_len(d->jobs)));
@@ -74,9 +68,9 @@ static json_int_t count_outbox(const char *state_dir)
 static json_t *registration_on_disk(const struct identity *id)
 {
 	json_t *o = json_object();
-	set_text(o, "state", registration_state_name(registration_state_of(id)));
+	json_set_text(o, "state", registration_state_name(registration_state_of(id)));
 	const char *detail = id->rejected_reason ? id->rejected_reason : id->request_id;
-	set_text(o, "detail", identity_approved(id) ? id->worker_id : detail);
+	json_set_text(o, "detail", identity_approved(id) ? id->worker_id : detail);
 	return o;
 }
 

@@ -47,6 +47,35 @@ void identity_fini(struct identity *id)
 	*id = (struct identity){0};
 }
 
+void identity_copy(struct identity *to, const struct identity *from)
+{
+	to->install_id = xstrdup_opt(from->install_id);
+	to->worker_id = xstrdup_opt(from->worker_id);
+	to->request_id = xstrdup_opt(from->request_id);
+	to->rejected_reason = xstrdup_opt(from->rejected_reason);
+	secret_copy(&to->auth_token, &from->auth_token);
+	secret_copy(&to->registration_secret, &from->registration_secret);
+}
+
+static bool same_text(const char *a, const char *b)
+{
+	return a == b || (a && b && strcmp(a, b) == 0);
+}
+
+static bool same_secret(const struct secret *a, const struct secret *b)
+{
+	return secret_is_set(a) == secret_is_set(b) && (!secret_is_set(a) || secret_equal(a, b));
+}
+
+bool identity_same(const struct identity *a, const struct identity *b)
+{
+	return same_text(a->install_id, b->install_id) && same_text(a->worker_id, b->worker_id) &&
+	       same_text(a->request_id, b->request_id) &&
+	       same_text(a->rejected_reason, b->rejected_reason) &&
+	       same_secret(&a->auth_token, &b->auth_token) &&
+	       same_secret(&a->registration_secret, &b->registration_secret);
+}
+
 /* An empty text means "not set": that is how some people clear a key. */
 static char *text_or_null(const char *s)
 {

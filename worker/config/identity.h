@@ -19,6 +19,8 @@ int identity_save(const struct identity *id, const struct config *c, struct err 
  * production config.toml, and the rejection. */
 int identity_reset(struct identity *id, struct config *c, struct err *e) MUST_CHECK;
 void identity_fini(struct identity *id);
+void identity_copy(struct identity *to, const struct identity *from); /* `to` is empty */
+bool identity_same(const struct identity *a, const struct identity *b);
 char *identity_path(const struct config *c); /* of identity.json; free() it */
 /* Differs when the file was changed or replaced; 0 when there is none. Cheap: nothing is read. */
 uint64_t identity_stamp(const struct config *c);

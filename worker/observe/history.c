@@ -8,21 +8,12 @@
 #include "lib/base/time.h"
 #include "lib/base/utf8.h"
 #include "lib/fs/fs.h"
+#include "lib/wire/fields.h"
+#include "worker/observe/record.h"
 
 #define MAX_JOBS 50
 #define MAX_FILE (1u << 20)
-#define MAX_TEXT 500 /* bytes of an error or detail that are kept */
 #define SAVE_MS	 1000
-
-struct record {
-	struct list_node node;
-	char *job_id, *kind, *model, *engine, *state, *error;
-	int64_t started_ms, updated_ms;
-	bool has_progress;
-	enum stage stage;
-	double fraction;
-	char *detail;
-};
 
 /* One write under way; outlives the history when that is freed meanwhile. */
 struct save {
@@ -47,94 +38,6 @@ struct history {
 	struct save *saving;
 	bool dirty;
 };
-
-static void record_free(struct record *r)
-{
-	free(r->job_id);
-	free(r->kind);
-	free(r->model);
-	free(r->engine);
-	free(r->state);
-	free(r->error);
-	free(r->detail);
-	free(r);
-}
-
-/* ---- to JSON and back ---- */
-
-static void set_text(json_t *o, const char *key, const char *text)
-{
-	json_t *s = text ? json_string(text) : NULL;
-	if (s)
-		json_object_set_new(o, key, s);
-}
-
-static void set_time(json_t *o, const char *key, int64_t ms)
-{
-	char text[TIME_TEXT_LEN];
-	if (!ms)
-		return;
-	time_format(ms, text);
-	json_object_set_new(o, key, json_string(text));
-}
-
-static json_t *record_to_json(const struct record *r)
-{
-	json_t *o = json_object();
-	set_text(o, "jobId", r->job_id);
-	set_text(o, "kind", r->kind);
-	set_text(o, "model", r->model);
-	set_text(o, "engine", r->engine);
-	set_text(o, "state", r->state);
-	set_text(o, "error", r->error);
-	set_time(o, "startedAt", r->started_ms);
-	set_time(o, "updatedAt", r->updated_ms);
-	return o;
-}
-
-static char *get_text(json_t *o, const char *key)
-{
-	return xstrdup_opt(json_string_value(json_object_get(o, key)));
-}
-
-static int64_t get_time(json_t *o, const char *key)
-{
-	const char *text = json_string_value(json_object_get(o, key));
-	int64_t ms = 0;
-	return text && time_parse(text, &ms) ? ms : 0;
-}
-
-static bool in_slot(const char *state)
-{
-	return strcmp(state, "accepted") == 0 || strcmp(state, "provisioning") == 0 ||
-	       strcmp(state, "running") == 0;
-}
-
-static bool ended(const char *state)
-{
-	return strcmp(state, "delivered") == 0 || strcmp(state, "failed") == 0;
-}
-
-/* What ran when the program ended does not run any more; the studio will offer it again. */
-static struct record *record_from_json(json_t *o)
-{
-	struct record *r = xcalloc(1, sizeof *r);
-	r->job_id = get_text(o, "jobId");
-	r->kind = get_text(o, "kind");
-	r->model = get_text(o, "model");
-	r->engine = get_text(o, "engine");
-	r->state = get_text(o, "state");
-	r->error = get_text(o, "error");
-	r->started_ms = get_time(o, "startedAt");
-	r->updated_ms = get_time(o, "updatedAt");
-	if (r->job_id && r->state) {
-		if (in_slot(r->state))
-			str_replace(&r->state, "interrupted");
-		return r;
-	}
-	record_free(r);
-	return NULL;
-}
 
 static json_t *jobs_to_json(const struct history *h)
 {
@@ -246,18 +149,6 @@ static struct record *find(const struct history *h, const char *job_id)
 	return NULL;
 }
 
-static void replace_short(char **dst, const char *s)
-{
-	size_t n = s ? strnlen(s, MAX_TEXT + 1) : 0;
-	if (n > MAX_TEXT)
-		for (n = MAX_TEXT; n && ((unsigned char)s[n] & 0xc0) == 0x80;)
-			n--; /* not in the middle of a character */
-	free(*dst);
-	*dst = s ? xstrndup(s, n) : NULL;
-	if (*dst)
-		utf8_clean(*dst);
-}
-
 static struct record *find_or_add(struct history *h, const struct event *e, int64_t now)
 {
 	struct record *r = find(h, e->job_id);
@@ -271,30 +162,18 @@ static struct record *find_or_add(struct history *h, const struct event *e, int6
 	return r;
 }
 
-static void update_texts(struct record *r, const struct event *e)
-{
-	str_replace(&r->state, e->state);
-	if (e->kind)
-		str_replace(&r->kind, e->kind);
-	if (e->model)
-		str_replace(&r->model, e->model);
-	if (e->engine)
-		str_replace(&r->engine, e->engine);
-	replace_short(&r->error, e->detail);
-}
-
 static void on_job(struct history *h, const struct event *e, int64_t now)
 {
 	if (!e->job_id || !e->state)
 		return;
 	struct record *r = find_or_add(h, e, now);
-	if (ended(r->state) && !ended(e->state))
+	if (state_ended(r->state) && !state_ended(e->state))
 		r->started_ms = now;
-	update_texts(r, e);
+	record_update(r, e);
 	r->updated_ms = now;
-	if (in_slot(r->state))
+	if (record_in_slot(r))
 		h->current = r;
-	else if (h->current == r && ended(r->state))
+	else if (h->current == r && state_ended(r->state))
 		h->current = NULL;
 	if (h->current != r)
 		r->has_progress = false;
@@ -309,7 +188,7 @@ static void on_progress(struct history *h, const struct event *e)
 	r->has_progress = true;
 	r->stage = e->stage;
 	r->fraction = e->fraction;
-	replace_short(&r->detail, e->detail);
+	text_replace_short(&r->detail, e->detail);
 }
 
 static void on_session(struct history *h, const struct event *e, int64_t now)
@@ -319,7 +198,7 @@ static void on_session(struct history *h, const struct event *e, int64_t now)
 	if (!h->session || strcmp(h->session, e->state) != 0)
 		h->session_since_ms = now;
 	str_replace(&h->session, e->state);
-	replace_short(&h->session_detail, e->detail);
+	text_replace_short(&h->session_detail, e->detail);
 }
 
 static void on_event(struct observer *o, const struct event *e)
@@ -329,7 +208,7 @@ static void on_event(struct observer *o, const struct event *e)
 	switch (e->type) {
 	case EVENT_REGISTRATION:
 		str_replace(&h->registration, e->state);
-		replace_short(&h->registration_detail, e->detail);
+		text_replace_short(&h->registration_detail, e->detail);
 		break;
 	case EVENT_SESSION:
 		on_session(h, e, now);
@@ -397,25 +276,11 @@ void history_free(struct history *h)
 
 /* ---- status ---- */
 
-static json_t *current_to_json(const struct record *r)
-{
-	if (!r)
-		return json_null();
-	json_t *o = record_to_json(r);
-	if (r->has_progress) {
-		set_text(o, "stage", stage_name(r->stage));
-		if (r->fraction >= 0)
-			json_object_set_new(o, "fraction", json_real(r->fraction));
-		set_text(o, "detail", r->detail);
-	}
-	return o;
-}
-
 static json_t *state_to_json(const char *state, const char *detail)
 {
 	json_t *o = json_object();
-	set_text(o, "state", state ? state : "unknown");
-	set_text(o, "detail", detail);
+	json_set_text(o, "state", state ? state : "unknown");
+	json_set_text(o, "detail", detail);
 	return o;
 }
 
@@ -425,11 +290,11 @@ json_t *history_status(const struct history *h)
 	json_object_set_new(root, "registration",
 			    state_to_json(h->registration, h->registration_detail));
 	json_t *session = state_to_json(h->session, h->session_detail);
-	set_time(session, "since", h->session_since_ms);
-	set_time(session, "lastHeartbeat", h->heartbeat_ms);
+	record_set_time(session, "since", h->session_since_ms);
+	record_set_time(session, "lastHeartbeat", h->heartbeat_ms);
 	json_object_set_new(root, "session", session);
 	json_object_set_new(root, "paused", json_boolean(h->paused));
-	json_object_set_new(root, "currentJob", current_to_json(h->current));
+	json_object_set_new(root, "currentJob", record_to_json_live(h->current));
 	json_object_set_new(root, "jobs", jobs_to_json(h));
 	json_object_set_new(root, "outbox", json_integer((json_int_t)h->outbox));
 	return root;

@@ -27,8 +27,6 @@ static void tick(void *arg);
 
 /* ---- states ---- */
 
-static const char *const state_names[] = {"pristine", "pending", "approved", "rejected"};
-
 #define TO(s) (1u << REGISTRATION_##s)
 static const unsigned moves[] = {
     [REGISTRATION_PRISTINE] = TO(PENDING),
@@ -37,23 +35,9 @@ static const unsigned moves[] = {
     [REGISTRATION_REJECTED] = 0,
 };
 
-const char *registration_state_name(enum registration_state s)
-{
-	return state_names[s];
-}
-
 enum registration_state registration_state(const struct registration *r)
 {
 	return r->state;
-}
-
-enum registration_state registration_state_of(const struct identity *id)
-{
-	if (identity_approved(id))
-		return REGISTRATION_APPROVED;
-	if (id->rejected_reason)
-		return REGISTRATION_REJECTED;
-	return id->request_id ? REGISTRATION_PENDING : REGISTRATION_PRISTINE;
 }
 
 static const char *detail(const struct registration *r)
@@ -108,8 +92,8 @@ static void log_state(struct registration *r)
 static void move(struct registration *r, enum registration_state to, bool by_file)
 {
 	if (to != r->state && !by_file && !(moves[r->state] & (1u << to))) {
-		log_error(r->d.log, CATEGORY, NULL, "no move from %s to %s", state_names[r->state],
-			  state_names[to]);
+		log_error(r->d.log, CATEGORY, NULL, "no move from %s to %s",
+			  registration_state_name(r->state), registration_state_name(to));
 		return;
 	}
 	r->state = to;
@@ -118,35 +102,6 @@ static void move(struct registration *r, enum registration_state to, bool by_fil
 }
 
 /* ---- the identity, memory and disk together ---- */
-
-static void identity_copy(struct identity *to, const struct identity *from)
-{
-	to->install_id = xstrdup_opt(from->install_id);
-	to->worker_id = xstrdup_opt(from->worker_id);
-	to->request_id = xstrdup_opt(from->request_id);
-	to->rejected_reason = xstrdup_opt(from->rejected_reason);
-	secret_copy(&to->auth_token, &from->auth_token);
-	secret_copy(&to->registration_secret, &from->registration_secret);
-}
-
-static bool same_text(const char *a, const char *b)
-{
-	return a == b || (a && b && strcmp(a, b) == 0);
-}
-
-static bool same_secret(const struct secret *a, const struct secret *b)
-{
-	return secret_is_set(a) == secret_is_set(b) && (!secret_is_set(a) || secret_equal(a, b));
-}
-
-static bool same_identity(const struct identity *a, const struct identity *b)
-{
-	return same_text(a->install_id, b->install_id) && same_text(a->worker_id, b->worker_id) &&
-	       same_text(a->request_id, b->request_id) &&
-	       same_text(a->rejected_reason, b->rejected_reason) &&
-	       same_secret(&a->auth_token, &b->auth_token) &&
-	       same_secret(&a->registration_secret, &b->registration_secret);
-}
 
 static void adopt(struct registration *r, struct identity *next)
 {
@@ -162,7 +117,7 @@ static bool changed_on_disk(struct registration *r)
 	struct err e = ERR_INIT;
 	if (identity_load(&disk, r->d.config, &e) < 0)
 		return false; /* saving over a broken file mends it */
-	bool changed = !same_identity(&disk, r->d.identity);
+	bool changed = !identity_same(&disk, r->d.identity);
 	identity_fini(&disk);
 	return changed;
 }
@@ -414,7 +369,7 @@ void registration_reload(struct registration *r)
 		log_error(r->d.log, CATEGORY, NULL, "keeping the identity in memory: %s", e.text);
 		return;
 	}
-	if (same_identity(&disk, r->d.identity)) {
+	if (identity_same(&disk, r->d.identity)) {
 		identity_fini(&disk);
 		return;
 	}
