@@ -7,12 +7,21 @@
 
 #include "lib/net/net.h"
 
+/* One multi handle on the loop. */
+struct multi {
+	CURLM *curl;
+	struct loop *loop;
+	struct timer timeout; /* curl's */
+};
+void multi_init(struct multi *m, struct loop *l);
+void multi_fini(struct multi *m); /* not from inside a callback of curl's */
+
 struct net {
 	struct transport base;
 	struct loop *loop;
 	struct log *log;
-	CURLM *multi;
-	struct timer timeout; /* curl's */
+	struct multi multi; /* of the exchanges; each WebSocket has its own, see ws_client.c */
+	long max_age_s;	    /* a kept connection that was idle for longer is not used again */
 	char *user_agent;
 	struct list transfers, sockets;
 };
@@ -21,13 +30,14 @@ struct net {
 struct transfer {
 	struct list_node node;
 	struct net *net;
+	struct multi *multi;
 	CURL *easy;
 	char error[CURL_ERROR_SIZE];
 	void (*done)(struct transfer *t, CURLcode code);
 };
 /* Makes the easy handle with what every transfer shares: proxies, verification, no redirects, no
  * signals. */
-void transfer_init(struct transfer *t, struct net *n, const char *url);
+void transfer_init(struct transfer *t, struct net *n, struct multi *m, const char *url);
 void transfer_start(struct transfer *t);
 void transfer_fini(struct transfer *t);
 /* What went wrong, for people: curl's own words when it has some. */

@@ -147,7 +147,8 @@ struct exchange *exchange_start(struct transport *tr, const struct http_request 
 	x->done = done;
 	x->arg = arg;
 	x->t.done = on_done;
-	transfer_init(&x->t, n, r->url);
+	transfer_init(&x->t, n, &n->multi, r->url);
+	curl_easy_setopt(x->t.easy, CURLOPT_MAXAGE_CONN, n->max_age_s);
 	body_init(&x->body, x->t.easy, r);
 	list_push_back(&n->transfers, &x->t.node);
 	transfer_start(&x->t);

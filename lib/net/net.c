@@ -13,17 +13,20 @@
 #include "lib/net/client.h"
 #include "lib/net/ws_stream.h"
 
+/* What lies between cuts connections that are idle for long, often without a word. */
+#define MAX_AGE_S 60L
+
 struct watch { /* one socket of curl's */
 	uv_poll_t poll;
-	struct net *net;
+	struct multi *multi;
 	curl_socket_t fd;
 };
 
-static void collect(struct net *n)
+static void collect(struct multi *m)
 {
 	CURLMsg *msg;
 	int left;
-	while ((msg = curl_multi_info_read(n->multi, &left))) {
+	while ((msg = curl_multi_info_read(m->curl, &left))) {
 		if (msg->msg != CURLMSG_DONE)
 			continue;
 		struct transfer *t = NULL;
@@ -36,14 +39,14 @@ static void collect(struct net *n)
 static void on_event(uv_poll_t *poll, int status, int events)
 {
 	struct watch *w = poll->data;
-	struct net *n = w->net;
+	struct multi *m = w->multi;
 	int flags = status < 0 ? CURL_CSELECT_ERR : 0, running;
 	if (events & UV_READABLE)
 		flags |= CURL_CSELECT_IN;
 	if (events & UV_WRITABLE)
 		flags |= CURL_CSELECT_OUT;
-	curl_multi_socket_action(n->multi, w->fd, flags, &running);
-	collect(n);
+	curl_multi_socket_action(m->curl, w->fd, flags, &running);
+	collect(m);
 }
 
 static void free_watch(uv_handle_t *h)
@@ -54,26 +57,26 @@ static void free_watch(uv_handle_t *h)
 static int on_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *socket_arg)
 {
 	(void)easy;
-	struct net *n = arg;
+	struct multi *m = arg;
 	struct watch *w = socket_arg;
 	if (what == CURL_POLL_REMOVE) {
 		if (w) {
 			uv_poll_stop(&w->poll);
 			uv_close((uv_handle_t *)&w->poll, free_watch);
-			curl_multi_assign(n->multi, fd, NULL);
+			curl_multi_assign(m->curl, fd, NULL);
 		}
 		return 0;
 	}
 	if (!w) {
 		w = xcalloc(1, sizeof *w);
-		w->net = n;
+		w->multi = m;
 		w->fd = fd;
 		w->poll.data = w;
-		if (uv_poll_init_socket(&n->loop->uv, &w->poll, fd)) {
+		if (uv_poll_init_socket(&m->loop->uv, &w->poll, fd)) {
 			free(w);
 			return -1;
 		}
-		curl_multi_assign(n->multi, fd, w);
+		curl_multi_assign(m->curl, fd, w);
 	}
 	int events =
 	    (what & CURL_POLL_IN ? UV_READABLE : 0) | (what & CURL_POLL_OUT ? UV_WRITABLE : 0);
@@ -83,21 +86,39 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *so
 
 static void on_timeout(void *arg)
 {
-	struct net *n = arg;
+	struct multi *m = arg;
 	int running;
-	curl_multi_socket_action(n->multi, CURL_SOCKET_TIMEOUT, 0, &running);
-	collect(n);
+	curl_multi_socket_action(m->curl, CURL_SOCKET_TIMEOUT, 0, &running);
+	collect(m);
 }
 
-static int on_timer(CURLM *multi, long ms, void *arg)
+static int on_timer(CURLM *curl, long ms, void *arg)
 {
-	(void)multi;
-	struct net *n = arg;
+	(void)curl;
+	struct multi *m = arg;
 	if (ms < 0)
-		timer_stop(&n->timeout);
+		timer_stop(&m->timeout);
 	else
-		timer_start(&n->timeout, &n->loop->clock, (uint64_t)ms, on_timeout, n);
+		timer_start(&m->timeout, &m->loop->clock, (uint64_t)ms, on_timeout, m);
 	return 0;
+}
+
+void multi_init(struct multi *m, struct loop *l)
+{
+	m->loop = l;
+	m->curl = curl_multi_init();
+	if (!m->curl)
+		abort(); /* out of memory */
+	curl_multi_setopt(m->curl, CURLMOPT_SOCKETFUNCTION, on_socket);
+	curl_multi_setopt(m->curl, CURLMOPT_SOCKETDATA, m);
+	curl_multi_setopt(m->curl, CURLMOPT_TIMERFUNCTION, on_timer);
+	curl_multi_setopt(m->curl, CURLMOPT_TIMERDATA, m);
+}
+
+void multi_fini(struct multi *m)
+{
+	curl_multi_cleanup(m->curl);
+	timer_stop(&m->timeout);
 }
 
 /* libcurl reads http_proxy in lower case only, since a CGI program gets the upper-case one from its
@@ -132,9 +153,10 @@ void easy_defaults(CURL *easy, const char *url, const char *user_agent, char *er
 		curl_easy_setopt(easy, CURLOPT_PROXY, getenv("HTTP_PROXY"));
 }
 
-void transfer_init(struct transfer *t, struct net *n, const char *url)
+void transfer_init(struct transfer *t, struct net *n, struct multi *m, const char *url)
 {
 	t->net = n;
+	t->multi = m;
 	t->easy = curl_easy_init();
 	if (!t->easy)
 		abort(); /* out of memory */
@@ -144,14 +166,14 @@ void transfer_init(struct transfer *t, struct net *n, const char *url)
 
 void transfer_start(struct transfer *t)
 {
-	curl_multi_add_handle(t->net->multi, t->easy);
+	curl_multi_add_handle(t->multi->curl, t->easy);
 }
 
 void transfer_fini(struct transfer *t)
 {
 	if (!t->easy)
 		return;
-	curl_multi_remove_handle(t->net->multi, t->easy);
+	curl_multi_remove_handle(t->multi->curl, t->easy);
 	curl_easy_cleanup(t->easy);
 	t->easy = NULL;
 }
@@ -183,11 +205,8 @@ struct transport *net_new(struct loop *l, struct log *log, const char *user_agen
 	n->user_agent = xstrdup(user_agent);
 	list_init(&n->transfers);
 	list_init(&n->sockets);
-	n->multi = curl_multi_init();
-	curl_multi_setopt(n->multi, CURLMOPT_SOCKETFUNCTION, on_socket);
-	curl_multi_setopt(n->multi, CURLMOPT_SOCKETDATA, n);
-	curl_multi_setopt(n->multi, CURLMOPT_TIMERFUNCTION, on_timer);
-	curl_multi_setopt(n->multi, CURLMOPT_TIMERDATA, n);
+	n->max_age_s = MAX_AGE_S;
+	multi_init(&n->multi, l);
 	return &n->base;
 }
 
@@ -198,8 +217,7 @@ void net_free(struct transport *t)
 	struct net *n = container_of(t, struct net, base);
 	exchange_free_all(n);
 	ws_client_free_all(n);
-	curl_multi_cleanup(n->multi);
-	timer_stop(&n->timeout);
+	multi_fini(&n->multi);
 	free(n->user_agent);
 	free(n);
 	curl_global_cleanup();

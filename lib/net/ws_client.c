@@ -21,6 +21,9 @@
 struct ws {
 	struct ws_stream stream; /* first */
 	struct transfer t;
+	/* Of its own: curl counts the connection of a finished CONNECT_ONLY transfer as idle, and
+	 * any other transfer of the same multi handle may close it, however busy it is. */
+	struct multi multi;
 	struct list_node node;
 	struct buf head; /* our request on its way out, then the peer's answer */
 	bool asked;
@@ -39,6 +42,7 @@ static void ws_free(struct ws *w)
 	list_remove(&w->t.net->sockets, &w->node);
 	ws_stream_fini(&w->stream); /* stops watching the socket before curl closes it */
 	transfer_fini(&w->t);
+	multi_fini(&w->multi);
 	buf_fini(&w->head);
 	free(w->host);
 	free(w->path);
@@ -293,7 +297,8 @@ struct conn *ws_client_connect(struct transport *tr, const struct connect_reques
 	secret_copy(&w->bearer, r->bearer);
 	buf_init(&w->head, MAX_HEAD);
 	auto_free char *url = split_url(w, r->url);
-	transfer_init(&w->t, n, url);
+	multi_init(&w->multi, n->loop);
+	transfer_init(&w->t, n, &w->multi, url);
 	set_options(w->t.easy, r->timeout_ms);
 	list_push_back(&n->sockets, &w->node);
 	timer_start(&w->stream.timer, &n->loop->clock, r->timeout_ms, too_slow, w);

@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: MIT */
 #include "tests/unit/net/net_fixture.h"
 
+#include "lib/net/client.h"
 #include "lib/net/ws_frame.h"
 
 #define PROTOCOL "studio-worker-v1"
@@ -380,6 +381,28 @@ static void the_server_going_says_1001(void **state)
 	world_free(w);
 }
 
+/* libcurl drops kept connections that were idle for too long; a socket is not one of them. */
+static void exchanges_leave_an_old_socket_alone(void **state)
+{
+	(void)state;
+	struct world *w = world_new();
+	struct got g;
+	struct net *n = container_of(w->f->net, struct net, base);
+	assert_in_range(n->max_age_s, 10, 118);
+	n->max_age_s = 1;
+	w->echo = true;
+	connect_client(w);
+	live(w->f, 2500);
+	fetch_path(w->f, "GET", "/plain", NULL, &g);
+	assert_int_equal(g.status, 200);
+	got_fini(&g);
+	assert_false(w->client.ended);
+	send_text(w->client.conn, "still here");
+	await(w->f, &w->client.got);
+	assert_string_equal(w->client.last, "still here");
+	world_free(w);
+}
+
 static void many_small_messages_keep_their_order(void **state)
 {
 	(void)state;
@@ -740,6 +763,7 @@ int main(void)
 	    cmocka_unit_test(close_before_it_opened),
 	    cmocka_unit_test(freed_with_everything_open),
 	    cmocka_unit_test(the_server_going_says_1001),
+	    cmocka_unit_test(exchanges_leave_an_old_socket_alone),
 	    cmocka_unit_test(many_small_messages_keep_their_order),
 	    cmocka_unit_test(a_peer_that_does_not_read),
 	    cmocka_unit_test(frames_a_client_may_not_send),
