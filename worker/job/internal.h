@@ -22,6 +22,10 @@ struct jobs {
 	uint64_t progress_due_ms; /* no progress frame before */
 	bool up, paused, dead;
 	struct job_link link; /* while up */
+	struct { /* a failure between `resume` and `resumed`: told when the claim is kept */
+		char *job_id, *error;
+		bool retryable;
+	} unsaid;
 };
 
 /* jobs.c */

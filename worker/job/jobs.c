@@ -55,6 +55,8 @@ void jobs_destroy(struct jobs *j)
 {
 	outbox_free(j->outbox);
 	free(j->graves);
+	free(j->unsaid.job_id);
+	free(j->unsaid.error);
 	free(j->state_dir);
 	free(j);
 }
@@ -102,6 +104,11 @@ bool jobs_may_say(const struct jobs *j, const struct job *job, enum feature f)
 void jobs_say_fail(struct jobs *j, struct job *job, const char *error, bool retryable)
 {
 	struct err e = ERR_INIT;
+	if (j->up && job->listed) {
+		str_replace(&j->unsaid.job_id, job_id(job));
+		str_replace(&j->unsaid.error, error);
+		j->unsaid.retryable = retryable;
+	}
 	if (!j->up || !job->bound)
 		return;
 	auto_free char *frame = frame_fail(job_id(job), error, retryable);
@@ -226,10 +233,28 @@ char *jobs_resume_frame(struct jobs *j)
 	return frame_resume(items, n);
 }
 
+/* Listed in our resume frame, but over before the answer came: the studio holds a claim that nobody
+ * works on. */
+static void say_ended_meanwhile(struct jobs *j, const char *id)
+{
+	struct err e = ERR_INIT;
+	bool known = j->unsaid.job_id && strcmp(j->unsaid.job_id, id) == 0;
+	auto_free char *frame =
+	    frame_fail(id, known ? j->unsaid.error : "the job ended before its session was resumed",
+		       !known || j->unsaid.retryable);
+	if (jobs_send(j, frame, &e) < 0)
+		log_error(j->d.log, "ws", id, "failed to notify studio of job %s failure: %s", id,
+			  e.text);
+}
+
 static void keep(struct jobs *j, const char *id)
 {
 	struct job *job = jobs_find(j, id, NULL);
-	if (!job || !job->listed)
+	if (!job) {
+		say_ended_meanwhile(j, id);
+		return;
+	}
+	if (job->bound || job->cancelled || job->dropped)
 		return;
 	job->listed = false;
 	job->bound = true;

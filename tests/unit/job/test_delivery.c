@@ -527,6 +527,28 @@ static void resume_keeps_a_run(void **state)
 	rig_free(r);
 }
 
+/* The engine fails between `resume` and `resumed`: the kept claim must not wait for ever. */
+static void resume_keeps_what_failed(void **state)
+{
+	(void)state;
+	char *ids[] = {(char[]){"j1"}};
+	struct rig *r = rig_new();
+	rig_link(r, FEATURE_RESUME);
+	jobs_resumed(r->jobs, NULL, 0, NULL, 0);
+	rig_offer(r, "j1", KIND_LLM);
+	jobs_link_down(r->jobs);
+	rig_link(r, FEATURE_RESUME);
+	resume_frame(r, 1);
+	fake_run_fail(fake_lab_run(&r->lab, "j1"), "out of memory", false);
+	rig_settle(r);
+	rig_forget_frames(r);
+	jobs_resumed(r->jobs, ids, 1, NULL, 0);
+	struct worker_frame *f = expect_frame(r, WF_FAIL, "j1");
+	assert_string_equal(f->text, "out of memory");
+	assert_false(f->retryable);
+	rig_free(r);
+}
+
 static void resume_drops(void **state)
 {
 	(void)state;
@@ -608,6 +630,7 @@ int main(void)
 	    cmocka_unit_test(broken_entries_are_set_aside),
 	    cmocka_unit_test(resume_keeps_a_claim),
 	    cmocka_unit_test(resume_keeps_a_run),
+	    cmocka_unit_test(resume_keeps_what_failed),
 	    cmocka_unit_test(resume_drops),
 	    cmocka_unit_test(resume_unanswered_holds_nothing_back),
 	    cmocka_unit_test(cancel_of_a_finished_job),
