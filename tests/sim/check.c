@@ -146,7 +146,9 @@ static void check_offer(struct sim *s, struct worker *w, const char *text)
 		sim_violation(s, "offer", "an offer of an unknown job");
 		return;
 	}
-	if (x->state != JOB_OFFERED || !same(x->holder, worker_id(w)))
+	/* A client's cancel may fall between the reservation and the studio hearing of it. */
+	bool reserved = x->state == JOB_OFFERED || (x->state == JOB_FAILED && x->cancelled);
+	if (!reserved || !same(x->holder, worker_id(w)))
 		sim_violation(s, "offer", "job %u is offered to %s without a reservation", x->no,
 			      worker_id(w));
 	if (!told->enabled)
@@ -260,7 +262,8 @@ bool check_over(struct sim *s)
 		if (s->jobs[i].state != JOB_DONE && s->jobs[i].state != JOB_FAILED)
 			return false;
 	for (unsigned i = 0; i < s->profile.workers; i++)
-		if (!worker_serving(s->workers[i]) || worker_outbox(s->workers[i]))
+		if (!worker_gone(s->workers[i]) &&
+		    (!worker_serving(s->workers[i]) || worker_outbox(s->workers[i])))
 			return false;
 	return true;
 }

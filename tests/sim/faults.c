@@ -25,6 +25,7 @@ void faults_profile(struct sim *s)
 	p->kill_one_in = sim_one_in(s, 3) ? (unsigned)sim_between(s, 3, 40) : 0;
 	p->fail_percent = sim_one_in(s, 3) ? (unsigned)sim_between(s, 1, 20) : 0;
 	p->plain = sim_one_in(s, 3);
+	p->leaver = sim_one_in(s, 4);
 	p->blind = p->plain && sim_one_in(s, 2);
 }
 
@@ -92,7 +93,8 @@ static void cancel_job(struct sim *s)
 
 static uint64_t away(struct sim *s)
 {
-	return sim_one_in(s, 5) ? sim_between(s, 5000, 90000) : sim_between(s, 10, 5000);
+	uint64_t longest = s->profile.quiet_ms > 100000 ? 150000 : 60000;
+	return sim_one_in(s, 5) ? sim_between(s, 5000, longest) : sim_between(s, 10, 5000);
 }
 
 static void happen(struct sim *s, enum fault fault)

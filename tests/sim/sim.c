@@ -79,10 +79,21 @@ static void must_have_converged(void *arg)
 {
 	struct sim *s = arg;
 	for (unsigned i = 0; i < s->profile.workers; i++)
-		if (!worker_serving(s->workers[i]))
+		if (!worker_gone(s->workers[i]) && !worker_serving(s->workers[i]))
 			sim_violation(s, "converge", "%s has no session %u s after the last fault",
 				      worker_id(s->workers[i]), CONVERGE_MS / 1000);
 	s->settled = true;
+}
+
+/* Rather one whose job somebody else must get then. */
+static struct worker *pick_leaver(struct sim *s)
+{
+	for (unsigned i = 0; i < s->profile.jobs; i++)
+		for (unsigned k = 0; s->jobs[i].holder && k < s->profile.workers; k++)
+			if (s->jobs[i].state < 3 &&
+			    !strcmp(s->jobs[i].holder, worker_id(s->workers[k])))
+				return s->workers[k];
+	return s->workers[0];
 }
 
 static void heal(void *arg)
@@ -93,6 +104,8 @@ static void heal(void *arg)
 	timer_stop(&s->fault);
 	faults_end(s);
 	s->spike_until_ms = 0;
+	if (s->profile.leaver)
+		worker_leave(pick_leaver(s));
 	for (unsigned i = 0; i < s->profile.workers; i++)
 		worker_heal(s->workers[i]);
 	if (!studio_up(s->studio))
@@ -121,7 +134,7 @@ static void after_event(struct sim *s)
 	check_storage(s);
 	for (unsigned i = 0; i < s->profile.workers; i++) {
 		worker_bury(s->workers[i]);
-		if (s->settled && !worker_serving(s->workers[i]))
+		if (s->settled && !worker_gone(s->workers[i]) && !worker_serving(s->workers[i]))
 			sim_violation(s, "converge", "%s lost its session without a fault",
 				      worker_id(s->workers[i]));
 	}

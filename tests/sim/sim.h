@@ -29,6 +29,7 @@ struct profile {
 	unsigned kill_one_in;  /* a crash inside a work of the pool; 0: never */
 	unsigned fail_percent; /* engine runs that fail */
 	bool plain;	       /* nobody knows an extension */
+	bool leaver;	       /* one worker goes for good, with a job in its hands if it can be */
 	bool blind; /* the studio does not see what a worker runs, and offers to it all the same */
 };
 
@@ -134,11 +135,13 @@ void worker_free(struct worker *w);
 void worker_start(struct worker *w);
 void worker_crash(struct worker *w, uint64_t back_ms);
 void worker_stop(struct worker *w, uint64_t back_ms); /* SIGTERM */
+void worker_leave(struct worker *w);		      /* for good */
 void worker_heal(struct worker *w);
 void worker_pause(struct worker *w, bool paused);
 void worker_disk_full(struct worker *w, bool full);
 void worker_bury(struct worker *w); /* crashes one that was killed inside a work */
 bool worker_up(const struct worker *w);
+bool worker_gone(const struct worker *w); /* left for good */
 bool worker_serving(const struct worker *w);
 size_t worker_outbox(const struct worker *w);
 const char *worker_id(const struct worker *w);

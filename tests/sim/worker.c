@@ -30,7 +30,7 @@ struct worker {
 	struct secret token;
 	struct fake_client *client;
 	bool extensions;
-	bool up, stopping, dying, disk_full;
+	bool up, stopping, dying, disk_full, gone;
 	uint64_t back_ms;
 	unsigned kill_at, steps; /* of the work that runs now */
 	bool in_work;
@@ -365,6 +365,15 @@ void worker_crash(struct worker *w, uint64_t back_ms)
 	timer_start(&w->restart, &w->sim->clock, back_ms, on_restart, w);
 }
 
+void worker_leave(struct worker *w)
+{
+	sim_trace(w->sim, "%s      LEAVES for good", w->id);
+	w->gone = true;
+	if (w->up)
+		take_down(w);
+	timer_stop(&w->restart);
+}
+
 void worker_bury(struct worker *w)
 {
 	if (w->up && w->dying)
@@ -439,13 +448,18 @@ void worker_heal(struct worker *w)
 	w->disk_full = false;
 	w->client->mute = w->client->deaf = false;
 	worker_pause(w, false);
-	if (!w->up)
+	if (!w->up && !w->gone)
 		worker_start(w);
 }
 
 bool worker_up(const struct worker *w)
 {
 	return w->up;
+}
+
+bool worker_gone(const struct worker *w)
+{
+	return w->gone;
 }
 
 bool worker_serving(const struct worker *w)
@@ -455,7 +469,7 @@ bool worker_serving(const struct worker *w)
 
 size_t worker_outbox(const struct worker *w)
 {
-	return w->up ? jobs_outbox_len(w->jobs) : 1;
+	return w->up ? jobs_outbox_len(w->jobs) : !w->gone;
 }
 
 const char *worker_id(const struct worker *w)
