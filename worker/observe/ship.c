@@ -110,9 +110,9 @@ struct ship *ship_new(struct log *log)
 
 static void clear(struct list *l)
 {
-	struct list_node *n;
-	while ((n = list_pop_front(l)))
-		entry_free(list_entry(n, struct entry, node));
+	list_each_safe (it, l)
+		entry_free(list_entry(it, struct entry, node));
+	list_init(l);
 }
 
 void ship_free(struct ship *s)
