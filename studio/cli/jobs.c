@@ -10,7 +10,7 @@
 #include "studio/cli/client.h"
 #include "studio/cli/table.h"
 
-static const char *const heads[] = {"JOB", "STATE", "KIND", "MODEL", "TOOK", "AGE", "NOTE", NULL};
+static const char *const heads[] = {"JOB", "STATE", "KIND", "MODEL", "TOOK", "AGE", "ERROR", NULL};
 
 static void print_job(struct table *t, json_t *j)
 {
@@ -21,8 +21,6 @@ static void print_job(struct table *t, json_t *j)
 	if (ran && json_integer_value(ran) >= 0)
 		time_format_duration((uint64_t)json_integer_value(ran), took);
 	age_of(j, "createdAt", age);
-	if (!*note)
-		note = text_of(j, "workerId");
 	table_row(t, (const char *[]){text_of(j, "id"), text_of(j, "state"), text_of(j, "kind"),
 				      text_of(j, "model"), took, age, note});
 }

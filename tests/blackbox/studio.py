@@ -138,6 +138,7 @@ class Studio:
             headers.setdefault("Content-Type", "application/json")
         c = self.connection()
         try:
+            c.connect()
             with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # refused before the end of the body
                 c.request(method, path, body, headers)
             r = c.getresponse()

@@ -12,7 +12,7 @@ import unittest
 
 from studio import Closed, Studio, Worker, until, upload
 
-ROUNDS = int(os.environ.get("CRASH_ROUNDS", "60"))
+ROUNDS = int(os.environ.get("CRASH_ROUNDS", "200"))
 SEED = int(os.environ.get("CRASH_SEED", "1"))
 CUT = (OSError, http.client.HTTPException, Closed, ValueError, AssertionError)
 
@@ -33,7 +33,7 @@ class Round:
             except CUT:
                 return
             self.t.accepted.append(job)
-            time.sleep(self.rnd.uniform(0, 0.01))
+            time.sleep(self.rnd.uniform(0, 0.04))
 
     def worker(self):
         try:
@@ -67,7 +67,7 @@ class Round:
         threads = [threading.Thread(target=self.client), threading.Thread(target=self.worker)]
         for t in threads:
             t.start()
-        time.sleep(self.rnd.uniform(0.005, 0.25))
+        time.sleep(self.rnd.uniform(0.005, 0.2))
         self.s.kill()
         self.stop.set()
         for t in threads:
