@@ -29,6 +29,14 @@ struct studio {
 	struct api *api;
 };
 
+static void stop(void *arg)
+{
+	struct studio *s = arg;
+
+	log_info(&s->log, "studiod", NULL, "stopping");
+	loop_stop(&s->loop);
+}
+
 static int open_log(struct studio *s, struct err *e)
 {
 	enum log_format format;
@@ -43,6 +51,7 @@ static int open_log(struct studio *s, struct err *e)
 	log_stderr_init(&s->log_sink, 2, format, &filter);
 	log_add_sink(&s->log, &s->log_sink.sink);
 	rng_init_system(&s->rng);
+	loop_on_stop(&s->loop, stop, s);
 	return 0;
 }
 
@@ -166,14 +175,6 @@ static void close_all(struct studio *s)
 	datadir_fini(&s->data);
 }
 
-static void stop(void *arg)
-{
-	struct studio *s = arg;
-
-	log_info(&s->log, "studiod", NULL, "stopping");
-	loop_stop(&s->loop);
-}
-
 static int run(struct studio *s)
 {
 	struct err e = ERR_INIT;
@@ -184,9 +185,8 @@ static int run(struct studio *s)
 			return EXIT_FAILED;
 		}
 	}
-	loop_on_stop(&s->loop, stop, s);
-	log_info(&s->log, "studiod", NULL, "studiod " PROGRAM_VERSION " serves %s on %s (port %d)",
-		 s->data.path, s->settings->listen, api_port(s->api));
+	log_info(&s->log, "studiod", NULL, "studiod " PROGRAM_VERSION " serves %s at %s",
+		 s->data.path, s->data.address);
 	loop_run(&s->loop);
 	return EXIT_OK;
 }

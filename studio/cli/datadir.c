@@ -31,6 +31,7 @@ void datadir_fini(struct datadir *d)
 	d->lock = -1;
 	secret_clear(&d->token);
 	free(d->path);
+	free(d->address);
 	free(d->db);
 	free(d->results);
 	free(d->address_file);
@@ -134,8 +135,11 @@ static char *reach(const char *listen, int port)
 
 int datadir_announce(struct datadir *d, const char *listen, int port, struct err *e)
 {
-	auto_free char *url = reach(listen, port);
-	auto_free char *line = xasprintf("%s\n", url);
+	auto_free char *line = NULL;
+
+	free(d->address);
+	d->address = reach(listen, port);
+	line = xasprintf("%s\n", d->address);
 
 	return fs_write_atomic(d->address_file, line, strlen(line), 0600, e);
 }

@@ -10,6 +10,7 @@
 struct datadir {
 	char *path, *db, *results, *address_file, *token_file, *lock_file;
 	int lock;	     /* -1: not held */
+	char *address;	     /* once announced */
 	struct secret token; /* admin */
 };
 
