@@ -394,7 +394,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 self.rfile.readline()
             self.rfile.readline()
             return data
-        return self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        length = int(self.headers.get("Content-Length", 0))
+        data = self.rfile.read(length)
+        if len(data) < length:
+            raise EOFError("cut in the middle of a body")
+        return data
 
     def answer(self, status, body=None):
         data = body if isinstance(body, bytes) else json.dumps({} if body is None else body).encode()

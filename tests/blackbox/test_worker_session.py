@@ -112,6 +112,31 @@ class Opening(unittest.TestCase):
             times = [e["ts"] for e in session.logs]
             self.assertEqual(times, sorted(times))
 
+    def test_threshold_above_the_memory(self):
+        with Studio() as studio, Worker(studio, vram_threshold_gb=24, env={"STUDIO_WORKER_VRAM_GB": "8"}) as worker:
+            c = studio.accept().welcome()["capabilities"]
+            self.assertEqual((c["vramTotalGb"], c["vramThresholdGb"]), (8, 24))
+            entry = until("the warning", lambda: next((e for e in worker.log if e["level"] == "warn"), None))
+            self.assertIn("24", entry["message"])
+            self.assertIn("8", entry["message"])
+            self.assertEqual(entry["category"], "ws")
+
+    def test_an_edited_config(self):
+        with Studio() as studio, Studio() as other, Worker(studio) as worker:
+            session = studio.accept()
+            session.welcome()
+            # A broken file changes nothing but the log.
+            with open(worker.config, "a") as out:
+                out.write("vram_threshold_gb = \n")
+            worker.wait_log("config.toml")
+            self.assertFalse(session.ended)
+            session.run_llm("j")
+            # Another studio: the session follows.
+            worker.write_config(api_base_url=other.base, ws_reconnect_attempts=0)
+            session = other.accept()
+            session.welcome()
+            session.run_llm("k")
+
     def test_never_ready_for_more(self):
         with Studio() as studio, Worker(studio):
             session = studio.accept()
