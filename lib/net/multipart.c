@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "lib/base/mem.h"
+#include "lib/base/utf8.h"
 
 /* ---- parameters of a header's value: ; name=token or name="quoted \" text" ---- */
 
@@ -125,8 +126,9 @@ static char *header_value(const char *headers, const char *name)
 
 static int start_part(struct multipart *m, struct err *e)
 {
-	if (memchr(m->headers.data, '\0', m->headers.len))
-		return err_set(e, EPROTO, "a multipart header with a NUL byte");
+	if (memchr(m->headers.data, '\0', m->headers.len) ||
+	    !utf8_valid(m->headers.data, m->headers.len))
+		return err_set(e, EPROTO, "multipart headers that are not UTF-8 text");
 	auto_free char *disposition = header_value(m->headers.data, "Content-Disposition");
 	auto_free char *type = header_value(m->headers.data, "Content-Type");
 	if (!disposition || !value_is(disposition, "form-data"))
@@ -175,13 +177,18 @@ static int emit(struct multipart *m, const char *data, size_t len, struct err *e
 	return 0;
 }
 
-static void end_part(struct multipart *m)
+static int end_part(struct multipart *m, struct err *e)
 {
-	if (m->state == MULTIPART_DATA && !m->in_file)
-		m->sink->field(m->arg, m->name, m->value.data ? m->value.data : "", m->value.len);
+	const char *text = m->value.data ? m->value.data : "";
+	if (m->state == MULTIPART_DATA && !m->in_file) {
+		if (!utf8_valid(text, m->value.len))
+			return err_set(e, EPROTO, "field %.64s is not UTF-8", m->name);
+		m->sink->field(m->arg, m->name, text, m->value.len);
+	}
 	buf_fini(&m->value);
 	m->tail_len = 0;
 	m->state = MULTIPART_BOUNDARY;
+	return 0;
 }
 
 /* Goes on with a delimiter that may have begun. \r stands only at its start, so after a mismatch
@@ -189,20 +196,19 @@ static void end_part(struct multipart *m)
 static ssize_t match(struct multipart *m, const char *data, size_t len, struct err *e)
 {
 	size_t i = 0;
+	int rc = 0;
 	while (i < len && m->matched < m->delimiter_len && data[i] == m->delimiter[m->matched]) {
 		m->matched++;
 		i++;
 	}
 	if (m->matched == m->delimiter_len) {
 		m->matched = 0;
-		end_part(m);
+		rc = end_part(m, e);
 	} else if (i < len) {
-		int rc = emit(m, m->delimiter, m->matched, e);
+		rc = emit(m, m->delimiter, m->matched, e);
 		m->matched = 0;
-		if (rc)
-			return rc;
 	}
-	return (ssize_t)i;
+	return rc ? rc : (ssize_t)i;
 }
 
 static ssize_t take_data(struct multipart *m, const char *data, size_t len, struct err *e)

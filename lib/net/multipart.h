@@ -17,7 +17,7 @@
 #define MULTIPART_MAX_PARTS    64u
 
 struct multipart_sink {
-	/* A part without a file name, whole; text is '\0'-terminated. */
+	/* A part without a file name, whole; text is '\0'-terminated UTF-8. */
 	void (*field)(void *arg, const char *name, const char *text, size_t len);
 	void (*file)(void *arg, const char *name, const char *filename, const char *type);
 	void (*data)(void *arg, const void *data, size_t len); /* of the last file */
@@ -49,8 +49,8 @@ struct multipart {
 int multipart_init(struct multipart *m, const char *content_type, const struct multipart_sink *sink,
 		   void *arg, struct err *e) MUST_CHECK;
 void multipart_fini(struct multipart *m);
-/* -EPROTO for a broken body, -EMSGSIZE for a field, headers or a number of parts over the limits.
- * It must not be fed after an error. */
+/* -EPROTO for a broken body or text that is not UTF-8, -EMSGSIZE for a field, headers or a number
+ * of parts over the limits. It must not be fed after an error. */
 int multipart_feed(struct multipart *m, const char *data, size_t len, struct err *e) MUST_CHECK;
 /* Whether the last boundary came. */
 bool multipart_complete(const struct multipart *m);

@@ -297,6 +297,13 @@ static void not_allowed(struct request *r, const char *allow)
 	MHD_add_response_header(r->response, "Allow", allow);
 }
 
+/* HEAD is a GET whose body MHD leaves out. */
+static bool method_is(const struct request *r, const char *method)
+{
+	return strcmp(r->method, method) == 0 ||
+	       (strcmp(r->method, "HEAD") == 0 && strcmp(method, "GET") == 0);
+}
+
 /* Finds the route, or answers 404 or 405. */
 static void find_route(struct request *r)
 {
@@ -307,7 +314,7 @@ static void find_route(struct request *r)
 		params_fini(&r->params);
 		if (!router_match(route->pattern, r->path, &r->params))
 			continue;
-		if (strcmp(route->method, r->method) == 0) {
+		if (method_is(r, route->method)) {
 			r->route = route;
 			return;
 		}

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "lib/base/mem.h"
+#include "lib/base/utf8.h"
 
 static int hex(char c)
 {
@@ -36,6 +37,10 @@ char *percent_decode(const char *s, size_t len)
 		*to++ = c;
 	}
 	*to = '\0';
+	if (!utf8_valid(out, (size_t)(to - out))) {
+		free(out);
+		return NULL;
+	}
 	return out;
 }
 

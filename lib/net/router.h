@@ -14,10 +14,10 @@ struct params {
 };
 
 /* Matches a raw (still percent-encoded) path against a pattern with {name} segments; fills out,
- * decoded. A value that is empty, holds a NUL or a bad escape does not match. */
+ * decoded. A value that is empty, holds a NUL or a bad escape or is not UTF-8 does not match. */
 bool router_match(const char *pattern, const char *path, struct params *out);
 void params_fini(struct params *p);
-/* Percent-decodes len bytes; NULL for a bad escape or a NUL. free() it. */
+/* Percent-decodes len bytes; NULL for a bad escape, a NUL or what is not UTF-8. free() it. */
 char *percent_decode(const char *s, size_t len);
 
 #endif

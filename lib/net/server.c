@@ -20,10 +20,11 @@
 #include "lib/net/daemon.h"
 
 #define HEADER_MS	10000 /* from the start of a connection to its first request */
-#define IDLE_SECONDS	30u   /* without a byte either way */
+#define NEXT_MS		(HEADER_MS + 1000 * (int)IDLE_SECONDS) /* … from an answer to the next one */
+#define IDLE_SECONDS	30u				       /* without a byte either way */
 #define CONNECTION_POOL (32u << 10)
 
-/* A TCP connection until its first request: it has HEADER_MS for it, however slowly it drips. */
+/* A TCP connection between requests: it has HEADER_MS for the first, however slowly it drips. */
 struct link {
 	struct list_node node;
 	struct server *server;
@@ -113,13 +114,11 @@ static void read_peer(struct request *r)
 			  r->peer, sizeof r->peer);
 }
 
-static void stop_header_timer(struct MHD_Connection *c)
+static struct link *link_of(struct MHD_Connection *c)
 {
 	const union MHD_ConnectionInfo *info =
 	    MHD_get_connection_info(c, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
-	struct link *l = info ? info->socket_context : NULL;
-	if (l)
-		timer_stop(&l->timer);
+	return info ? info->socket_context : NULL;
 }
 
 static enum MHD_Result on_request(void *arg, struct MHD_Connection *c, const char *url,
@@ -129,7 +128,9 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *c, const cha
 	(void)version;
 	struct server *s = arg;
 	if (!*context) {
-		stop_header_timer(c);
+		struct link *l = link_of(c);
+		if (l)
+			timer_stop(&l->timer);
 		struct request *r = request_new(s, c, url, method);
 		read_peer(r);
 		*context = r;
@@ -140,11 +141,13 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *c, const cha
 static void on_completed(void *arg, struct MHD_Connection *c, void **context,
 			 enum MHD_RequestTerminationCode code)
 {
-	(void)arg;
-	(void)c;
-	(void)code;
-	if (*context)
-		request_free(*context);
+	struct server *s = arg;
+	struct request *r = *context;
+	struct link *l = link_of(c);
+	if (l && r && !r->upgraded && code == MHD_REQUEST_TERMINATED_COMPLETED_OK && !s->closing)
+		timer_start(&l->timer, &s->loop->clock, NEXT_MS, too_slow, l);
+	if (r)
+		request_free(r);
 	*context = NULL;
 }
 

@@ -30,7 +30,7 @@ struct multipart_events {
 	/* At the headers. May request_pause(), may answer at once (the body is then not read). */
 	void (*begin)(struct request *r, void *arg);
 	void (*field)(struct request *r, const char *name, const char *value,
-		      size_t len); /* at most 1 MiB each */
+		      size_t len); /* UTF-8, at most 1 MiB each */
 	void (*file)(struct request *r, const char *name, const char *filename,
 		     const char *content_type);
 	void (*file_data)(struct request *r, const void *data, size_t len);

@@ -181,7 +181,7 @@ static enum MHD_Result accept_upgrade(struct request *r)
 	if (r->server->spec.ws_subprotocol)
 		MHD_add_response_header(response, "Sec-WebSocket-Protocol",
 					r->server->spec.ws_subprotocol);
-	r->answered = true;
+	r->answered = r->upgraded = true;
 	r->response = response;
 	return MHD_queue_response(r->mhd, MHD_HTTP_SWITCHING_PROTOCOLS, response);
 }

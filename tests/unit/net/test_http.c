@@ -221,6 +221,22 @@ static void not_found_and_not_allowed(void **state)
 	world_free(w);
 }
 
+static void head_is_get_without_the_body(void **state)
+{
+	(void)state;
+	struct world *w = world_new();
+	struct raw r;
+	raw_connect(&r, w->f);
+	raw_send(&r, "HEAD /hello/1 HTTP/1.1\r\nHost: h\r\n\r\n"
+		     "HEAD /nowhere HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
+	raw_await(&r, NULL);
+	assert_int_equal(raw_status(&r), 200);
+	assert_non_null(strstr(r.in.data, "HTTP/1.1 404"));
+	assert_null(strchr(r.in.data, '{'));
+	raw_close(&r);
+	world_free(w);
+}
+
 static void bodies_and_their_limits(void **state)
 {
 	(void)state;
@@ -691,6 +707,33 @@ static void the_client_leaves_in_the_middle(void **state)
 	world_free(w);
 }
 
+static void the_server_goes_in_the_middle(void **state)
+{
+	(void)state;
+	struct world *w = world_new();
+	struct raw r[2];
+	for (int i = 0; i < 2; i++) { /* once while it reads, once while it is paused */
+		w->pause = i;
+		raw_connect(&r[i], w->f);
+		raw_send(&r[i], "POST /upload HTTP/1.1\r\nHost: h\r\nContent-Type: multipart/"
+				"form-data; boundary=b\r\nContent-Length: 1000\r\n\r\n--b\r\n"
+				"Content-Disposition: form-data; name=\"image\"; filename=\"f\""
+				"\r\n\r\nabc");
+		live(w->f, 10);
+		assert_int_equal(w->begun, i + 1);
+	}
+	timer_stop(&w->later);
+	server_free(w->f->server);
+	w->f->server = NULL;
+	assert_int_equal(w->gone, 2);
+	assert_int_equal(w->handled, 0);
+	for (int i = 0; i < 2; i++) {
+		raw_await(&r[i], NULL);
+		raw_close(&r[i]);
+	}
+	world_free(w);
+}
+
 /* ---- where it listens ---- */
 
 static void only_loopback(void **state)
@@ -797,6 +840,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(what_a_handler_sees),
 	    cmocka_unit_test(not_found_and_not_allowed),
+	    cmocka_unit_test(head_is_get_without_the_body),
 	    cmocka_unit_test(bodies_and_their_limits),
 	    cmocka_unit_test(chunked_bodies),
 	    cmocka_unit_test(refused_while_sending),
@@ -818,6 +862,7 @@ int main(void)
 	    cmocka_unit_test(uploads_that_are_broken),
 	    cmocka_unit_test(an_upload_byte_by_byte),
 	    cmocka_unit_test(the_client_leaves_in_the_middle),
+	    cmocka_unit_test(the_server_goes_in_the_middle),
 	    cmocka_unit_test(only_loopback),
 	    cmocka_unit_test(a_unix_socket),
 	    cmocka_unit_test(addresses_that_are_none),

@@ -125,6 +125,8 @@ static void broken_bodies(void **state)
 	    {-ENODATA, PART("a") "1\r\n--xx-"},
 	    {-ENODATA, "--xx\r\nContent-Disposition: form-data; name=a\r\n"},
 	    {-EPROTO, "--xxy\r\n"},
+	    {-EPROTO, PART("a") "\xff\r\n--xx--"},
+	    {-EPROTO, PART("\xff") "1\r\n--xx--"},
 	    {-EPROTO, "--xx\r\n\r\n1\r\n--xx--"},
 	    {-EPROTO, "--xx\r\nContent-Type: x\r\n\r\n1\r\n--xx--"},
 	    {-EPROTO, "--xx\r\nContent-Disposition: attachment; name=a\r\n\r\n1\r\n--xx--"},

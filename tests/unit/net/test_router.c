@@ -62,6 +62,8 @@ static void misses(void **state)
 	check_miss("/jobs/{id}", "/jobs/%4");
 	check_miss("/jobs/{id}", "/jobs/%zz");
 	check_miss("/jobs/{id}", "/jobs/a%00b");
+	check_miss("/jobs/{id}", "/jobs/%ff");
+	check_miss("/jobs/{id}", "/jobs/\xff");
 	check_miss("/jobs/{id}/x", "/jobs//x");
 }
 
