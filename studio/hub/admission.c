@@ -50,13 +50,18 @@ struct admission *admission_new(const struct admission_deps *d)
 	return a;
 }
 
-static void ask_free(struct ask *k)
+static void release(struct ask *k)
 {
-	list_remove(&k->a->asks, &k->node);
 	secret_clear(&k->bearer);
 	secret_clear(&k->token);
 	free(k->worker_id);
 	free(k);
+}
+
+static void ask_free(struct ask *k)
+{
+	list_remove(&k->a->asks, &k->node);
+	release(k);
 }
 
 static void forget_address(struct admission *a, struct address *ad)
@@ -65,14 +70,24 @@ static void forget_address(struct admission *a, struct address *ad)
 	free(ad);
 }
 
+static void forget_addresses(struct admission *a)
+{
+	struct address *ad = a->addresses;
+	HASH_CLEAR(hh, a->addresses);
+	while (ad) {
+		struct address *next = ad->hh.next;
+		free(ad);
+		ad = next;
+	}
+}
+
 void admission_free(struct admission *a)
 {
 	if (!a)
 		return;
-	while (!list_empty(&a->asks))
-		ask_free(list_entry(list_first(&a->asks), struct ask, node));
-	while (a->addresses)
-		forget_address(a, a->addresses);
+	list_each_safe (it, &a->asks)
+		release(list_entry(it, struct ask, node));
+	forget_addresses(a);
 	free(a);
 }
 
@@ -129,28 +144,27 @@ static struct address *address_of(struct admission *a, const char *peer, uint64_
 	char key[ADDRESS_TEXT];
 	snprintf(key, sizeof(key), "%s", peer);
 	HASH_FIND_STR(a->addresses, key, ad);
-	if (ad && now - ad->since_ms >= WINDOW_MS) {
-		forget_address(a, ad);
-		ad = NULL;
+	if (!ad) {
+		ad = xcalloc(1, sizeof(*ad));
+		memcpy(ad->peer, key, sizeof(key));
+		ad->since_ms = now;
+		HASH_ADD_STR(a->addresses, peer, ad);
 	}
-	if (ad)
-		return ad;
-	if (HASH_COUNT(a->addresses) == ADDRESSES)
-		forget_address(a, a->addresses);
-	ad = xcalloc(1, sizeof(*ad));
-	memcpy(ad->peer, key, sizeof(key));
-	ad->since_ms = now;
-	HASH_ADD_STR(a->addresses, peer, ad);
+	if (now - ad->since_ms >= WINDOW_MS) {
+		ad->since_ms = now;
+		ad->n = 0;
+	}
 	return ad;
 }
 
 static bool within_limit(struct admission *a, const char *peer)
 {
 	struct address *ad = address_of(a, peer, clock_now(a->d.clock));
-	if (ad->n >= a->d.per_minute)
-		return false;
-	ad->n++;
-	return true;
+	bool within = ad->n < a->d.per_minute;
+	ad->n += within;
+	if (HASH_COUNT(a->addresses) > ADDRESSES)
+		forget_address(a, a->addresses);
+	return within;
 }
 
 static void opened(void *arg, const struct storage_reply *r)

@@ -23,9 +23,13 @@ void admission_free(struct admission *a);
 
 /* HTTP status and body to answer with (JSON text, valid during the call). */
 typedef void admission_done(void *arg, int status, const char *json);
-void admission_request(struct admission *a, const char *peer, const char *body, size_t len, admission_done *done, void *arg);
-void admission_poll(struct admission *a, const char *request_id, const struct secret *bearer, admission_done *done, void *arg);
-/* reason NULL: approve. 200 {requestId, status, workerId?}; 404; 409 when it was decided already. */
-void admission_decide(struct admission *a, const char *request_id, const char *reason, admission_done *done, void *arg);
+void admission_request(struct admission *a, const char *peer, const char *body, size_t len,
+		       admission_done *done, void *arg);
+void admission_poll(struct admission *a, const char *request_id, const struct secret *bearer,
+		    admission_done *done, void *arg);
+/* reason NULL: approve. 200 {requestId, status, workerId?}; 404; 409 when it was decided already.
+ */
+void admission_decide(struct admission *a, const char *request_id, const char *reason,
+		      admission_done *done, void *arg);
 
 #endif

@@ -28,8 +28,9 @@ static void free_job(struct backlog *b, struct backlog_job *j)
 
 void backlog_fini(struct backlog *b)
 {
-	while (b->jobs)
-		free_job(b, b->jobs);
+	struct backlog_job *j, *tmp;
+	HASH_ITER (hh, b->jobs, j, tmp)
+		free_job(b, j);
 }
 
 static const char *engine_of(const struct job_record *job)

@@ -8,7 +8,7 @@
 #include "lib/base/mem.h"
 
 #define RELEASE_RETRY_MS 1000
-#define DELIVER_MS	 (15u * 60 * 1000) /* a worker keeps a result for 10 minutes */
+#define DELIVER_MS	 (UINT64_C(15) * 60 * 1000) /* a worker keeps a result for 10 minutes */
 
 static const char *const names[HOLD_STATES] = {"reserving", "offered", "accepting", "claimed",
 					       "ending",    "lost",    "releasing"};

@@ -24,11 +24,16 @@ struct ask *ask_new(struct hub *h, const struct session *s, const struct hold *h
 	return a;
 }
 
+static void release_ask(struct ask *a)
+{
+	free(a->job_id);
+	free(a);
+}
+
 void ask_free(struct ask *a)
 {
 	list_remove(&a->hub->asks, &a->node);
-	free(a->job_id);
-	free(a);
+	release_ask(a);
 }
 
 /* ---- seats and sessions ---- */
@@ -54,17 +59,29 @@ struct seat *hub_seat(struct hub *h, const char *worker_id, bool make)
 	return seat;
 }
 
-static void free_seat(struct hub *h, struct seat *seat)
+static void free_seat(struct seat *seat)
 {
-	HASH_DEL(h->seats, seat);
 	free(seat->worker_id);
 	free(seat);
 }
 
+static void free_seats(struct hub *h)
+{
+	struct seat *seat = h->seats;
+	HASH_CLEAR(hh, h->seats);
+	while (seat) {
+		struct seat *next = seat->hh.next;
+		free_seat(seat);
+		seat = next;
+	}
+}
+
 void seat_check(struct hub *h, struct seat *seat)
 {
-	if (!seat->session && list_empty(&seat->holds))
-		free_seat(h, seat);
+	if (seat->session || !list_empty(&seat->holds))
+		return;
+	HASH_DEL(h->seats, seat);
+	free_seat(seat);
 }
 
 /* ---- what the queue reports ---- */
@@ -277,6 +294,7 @@ static void close_all(struct list *l)
 
 void hub_free(struct hub *h)
 {
+	struct hold *hold, *next_hold;
 	struct list_node *n;
 	if (!h)
 		return;
@@ -284,13 +302,12 @@ void hub_free(struct hub *h)
 	close_all(&h->strangers);
 	while ((n = list_pop_front(&h->dead)))
 		session_free(list_entry(n, struct session, node));
-	while (h->holds)
-		hold_drop(h, h->holds);
-	while (h->seats)
-		free_seat(h, h->seats);
-	while ((n = list_first(&h->asks)))
-		ask_free(list_entry(n, struct ask, node));
-	while ((n = list_first(&h->intakes)))
+	HASH_ITER (hh, h->holds, hold, next_hold)
+		hold_drop(h, hold);
+	free_seats(h);
+	list_each_safe (it, &h->asks)
+		release_ask(list_entry(it, struct ask, node));
+	while ((n = list_pop_front(&h->intakes)))
 		intake_forget(intake_of_node(n));
 	backlog_fini(&h->backlog);
 	timer_stop(&h->bury);

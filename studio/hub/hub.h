@@ -1,6 +1,6 @@
-/* hub.h - the connected workers: their sessions, the offers and claims they hold (docs/protocol.md, sections 4, 6, 8).
- * Driven by events only: the transport, the clock, the storage and the queue come from outside.
- * SPDX-License-Identifier: MIT */
+/* hub.h - the connected workers: their sessions, the offers and claims they hold (docs/protocol.md,
+ * sections 4, 6, 8). Driven by events only: the transport, the clock, the storage and the queue
+ * come from outside. SPDX-License-Identifier: MIT */
 #ifndef HUB_HUB_H
 #define HUB_HUB_H
 
@@ -15,16 +15,20 @@ struct hub_deps {
 	struct log *log;
 	struct queue *queue;
 	struct storage *storage;
-	uint64_t grace_ms;        /* 60,000: how long a lost worker that announced `resume` keeps its claims */
-	uint64_t offer_ms;        /* 10,000: accept or the offer is withdrawn */
-	uint64_t idle_ms;         /* 30,000: without a heartbeat */
-	uint64_t hello_ms;        /* 10,000: to say hello */
+	uint64_t
+	    grace_ms; /* 60,000: how long a lost worker that announced `resume` keeps its claims */
+	uint64_t offer_ms; /* 10,000: accept or the offer is withdrawn */
+	uint64_t idle_ms;  /* 30,000: without a heartbeat */
+	uint64_t hello_ms; /* 10,000: to say hello */
 };
-/* Reads the claims and offers in storage: those of workers that can't resume are released, the others after grace. */
+/* Reads the claims and offers in storage: those of workers that can't resume are released, the
+ * others after grace. */
 struct hub *hub_new(const struct hub_deps *d);
 void hub_free(struct hub *h); /* closes all sockets with 1001 */
-/* A worker's socket opened. The bearer is checked against storage before anything is answered; hello.authToken too. */
-void hub_connect(struct hub *h, struct conn *conn, const char *worker_id, const struct secret *bearer);
+/* A worker's socket opened. The bearer is checked against storage before anything is answered;
+ * hello.authToken too. */
+void hub_connect(struct hub *h, struct conn *conn, const char *worker_id,
+		 const struct secret *bearer);
 /* The worker was deleted: its socket is closed with 4004 and its claims are released. */
 void hub_worker_deleted(struct hub *h, const char *worker_id);
 /* A job was cancelled by an operator: tells its worker when that knows `cancel`. */
@@ -32,8 +36,8 @@ void hub_job_cancelled(struct hub *h, const struct job_record *job);
 /* completeAck on the worker's socket after an upload, when it is connected. */
 void hub_upload_done(struct hub *h, const char *worker_id, const char *job_id);
 
-/* What the API shows; new references. {state: "connected"|"lost"|…, since, currentJob, lastHeartbeat, features, capabilities} or NULL
- * when not connected. */
+/* What the API shows; new references. {state: "connected"|"lost"|…, since, currentJob,
+ * lastHeartbeat, features, capabilities} or NULL when not connected. */
 json_t *hub_worker_status(const struct hub *h, const char *worker_id);
 /* {stage, fraction, detail, at} of a job in work, or NULL. */
 json_t *hub_job_progress(const struct hub *h, const char *job_id);

@@ -95,8 +95,8 @@ static int no_claim(const struct intake *i, const struct job_record *job, const 
 		*text = "this job was cancelled";
 		return 410;
 	}
-	/* Sockets and uploads overtake each other: the accept is still on its way. A 409 would end the
-	 * delivery for good, and the job would stay claimed for ever. */
+	/* Sockets and uploads overtake each other: the accept is still on its way. A 409 would end
+	 * the delivery for good, and the job would stay claimed for ever. */
 	if (job->state == JOB_OFFERED && is_mine(i, job)) {
 		*code = "not_accepted_yet";
 		*text = "the accept of this job has not arrived yet, try again";

@@ -1,16 +1,18 @@
 /* parts.h - the inside of the hub, shared by its files only.
  *
- * A seat is a worker that is connected or still holds jobs; a session is one of its sockets; a hold is one job that is
- * offered to, claimed by or on its way from a worker. The storage decides, the hub mirrors: a hold goes when the queue
- * reports its job queued, done or failed.
+ * A seat is a worker that is connected or still holds jobs; a session is one of its sockets; a hold
+ * is one job that is offered to, claimed by or on its way from a worker. The storage decides, the
+ * hub mirrors: a hold goes when the queue reports its job queued, done or failed.
  *
  *   session:  CHECKING ──token fine──▶ GREETING ──hello──▶ SERVING        (any) ──▶ ENDED
  *
- *   hold:     RESERVING ──stored──▶ OFFERED ──accept──▶ ACCEPTING ──stored──▶ CLAIMED ──result──▶ ENDING ──stored──▶ gone
- *                 │                    │                   │  ▲                 │ ▲                 │
- *                 │                    │                   │  │   socket lost   ▼ │ resumed         │ storage failed
- *                 │                    │                   └──┼──────────────▶ LOST ◀───────────────┘
- *                 └────────────────────┴───── withdrawn ──────┴──▶ RELEASING ◀──┘ grace over
+ *   hold:  RESERVING ─stored▶ OFFERED ─accept▶ ACCEPTING ─stored▶ CLAIMED ─result▶ ENDING
+ *              │                │                │               │ ▲            │
+ *              │                │                │ socket lost   ▼ │ resumed    │ failed
+ *              │                │                └────────────▶ LOST ◀──────────┘
+ *              └── withdrawn ───┴──▶ RELEASING ◀── grace over ───┘
+ *
+ *             ENDING and RELEASING end with the queue's report of the job.
  *
  * SPDX-License-Identifier: MIT */
 #ifndef HUB_PARTS_H
@@ -30,8 +32,8 @@ enum hold_state {
 	HOLD_OFFERED,
 	HOLD_ACCEPTING, /* the worker accepted, the storage has not answered */
 	HOLD_CLAIMED,
-	HOLD_ENDING,    /* a result or failure is being stored */
-	HOLD_LOST,      /* its worker's socket is gone, the grace time runs */
+	HOLD_ENDING,	/* a result or failure is being stored */
+	HOLD_LOST,	/* its worker's socket is gone, the grace time runs */
 	HOLD_RELEASING, /* going back to the queue; asked again until the storage does it */
 	HOLD_STATES,
 };
@@ -39,13 +41,13 @@ enum hold_state {
 struct hold {
 	UT_hash_handle hh;     /* hub.holds, by job_id */
 	struct list_node node; /* seat.holds */
-	uint64_t no;           /* a later hold of the same job has another */
+	uint64_t no;	       /* a later hold of the same job has another */
 	char *job_id;
 	struct seat *seat;
 	uint64_t session; /* number of the socket its frames belong to; 0: none */
 	enum hold_state state;
 	bool resumable;
-	bool finished;      /* its result waits at the worker: takes no slot */
+	bool finished;	    /* its result waits at the worker: takes no slot */
 	const char *why;    /* releasing: a constant */
 	struct timer timer; /* offer, grace, or the next try to release */
 	int64_t since_ms;   /* wall */
@@ -90,8 +92,9 @@ struct names {
 };
 
 struct session {
-	UT_hash_handle hh;     /* hub.sessions_by_no */
-	struct list_node node; /* hub.sessions in order of welcome, hub.strangers before, hub.dead after */
+	UT_hash_handle hh; /* hub.sessions_by_no */
+	struct list_node
+	    node; /* hub.sessions in order of welcome, hub.strangers before, hub.dead after */
 	uint64_t no;
 	struct hub *hub;
 	struct conn *conn; /* NULL once it ended */
@@ -104,14 +107,15 @@ struct session {
 	struct timer kick;     /* looks for work again */
 
 	struct capabilities *capabilities; /* last ones */
-	json_t *stored;                    /* capabilities as last written */
+	json_t *stored;			   /* capabilities as last written */
 	int64_t stored_ms;
 	unsigned features;
 	enum window window;
-	bool resumed; /* said resume */
+	bool resumed;  /* said resume */
 	bool settled;  /* said a heartbeat, or a second passed since welcome */
 	bool held_off; /* rejected or ignored an offer: waits for a heartbeat */
-	char *current_job; /* of the last heartbeat, or one that goes on although it was taken away */
+	char *
+	    current_job; /* of the last heartbeat, or one that goes on although it was taken away */
 	int64_t since_ms, beat_ms;
 	struct past_job past[PAST_MAX];
 	struct shunned shunned[SHUN_MAX];
@@ -149,7 +153,8 @@ struct hub {
 };
 
 /* ---- hub.c ---- */
-struct ask *ask_new(struct hub *h, const struct session *s, const struct hold *hold, const char *job_id);
+struct ask *ask_new(struct hub *h, const struct session *s, const struct hold *hold,
+		    const char *job_id);
 void ask_free(struct ask *a);
 struct session *hub_session(struct hub *h, uint64_t no); /* alive, or NULL */
 struct seat *hub_seat(struct hub *h, const char *worker_id, bool make);
@@ -160,16 +165,19 @@ struct hold *hold_new(struct hub *h, struct seat *seat, const char *job_id, enum
 void hold_move(struct hub *h, struct hold *hold, enum hold_state to);
 void hold_drop(struct hub *h, struct hold *hold);
 struct hold *hold_find(struct hub *h, const char *job_id);
-struct hold *hold_of_ask(const struct ask *a);                              /* NULL when it went meanwhile */
-struct hold *hold_of_session(const struct session *s, const char *job_id); /* NULL when not on this socket */
+struct hold *hold_of_ask(const struct ask *a); /* NULL when it went meanwhile */
+struct hold *hold_of_session(const struct session *s,
+			     const char *job_id); /* NULL when not on this socket */
 void hold_release(struct hub *h, struct hold *hold, const char *why);
-void hold_lose(struct hub *h, struct hold *hold);           /* its socket went */
-void hold_grace(struct hub *h, struct hold *hold);          /* LOST, with the timer */
-void hold_finished(struct hub *h, struct hold *hold); /* its result waits at the worker, which has some time to deliver */
+void hold_lose(struct hub *h, struct hold *hold);  /* its socket went */
+void hold_grace(struct hub *h, struct hold *hold); /* LOST, with the timer */
+void hold_finished(
+    struct hub *h,
+    struct hold *hold); /* its result waits at the worker, which has some time to deliver */
 bool seat_busy(const struct seat *seat);
 
 /* ---- dispatch.c ---- */
-void dispatch_session(struct session *s);                  /* finds a job for the worker, when it is free */
+void dispatch_session(struct session *s); /* finds a job for the worker, when it is free */
 void dispatch_job(struct hub *h, struct backlog_job *job); /* finds a worker for the job */
 
 /* ---- session.c ---- */
@@ -183,8 +191,9 @@ void session_set_past(struct session *s, const char *job_id, enum past past);
 enum past session_past(const struct session *s, const char *job_id);
 void session_shun(struct session *s, const char *job_id, uint64_t ms);
 bool session_shuns(const struct session *s, const char *job_id);
-void session_cancel(struct session *s, const char *job_id); /* tells the worker to stop; only with FEATURE_CANCEL */
-void session_beat(struct session *s); /* the heartbeat's deadline starts anew */
+void session_cancel(struct session *s,
+		    const char *job_id); /* tells the worker to stop; only with FEATURE_CANCEL */
+void session_beat(struct session *s);	 /* the heartbeat's deadline starts anew */
 void session_free(struct session *s);
 
 /* ---- frames.c ---- */
@@ -200,7 +209,7 @@ void intake_forget(struct intake *i); /* NULL not allowed; nobody is told */
 struct intake *intake_of_node(struct list_node *n);
 
 #define CLOSE_GOING_AWAY 1001 /* the studio stops */
-#define CLOSE_INTERNAL   1011 /* the storage failed: the worker comes back */
-#define CLOSE_TRY_LATER  1013 /* too many strangers */
+#define CLOSE_INTERNAL	 1011 /* storage failed: the worker comes back */
+#define CLOSE_TRY_LATER	 1013 /* too many strangers */
 
 #endif

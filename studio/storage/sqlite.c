@@ -159,16 +159,19 @@ static void log_error_of(struct sqlite_storage *s, const struct op *o)
 			  o->err.text);
 }
 
+static struct list_node *pop_done(struct sqlite_storage *s)
+{
+	uv_mutex_lock(&s->lock);
+	struct list_node *n = list_pop_front(&s->done);
+	uv_mutex_unlock(&s->lock);
+	return n;
+}
+
 static void reply_all(uv_async_t *async)
 {
 	struct sqlite_storage *s = async->data;
-	struct list done;
 	struct list_node *n;
-	list_init(&done);
-	uv_mutex_lock(&s->lock);
-	take(&s->done, &done, SIZE_MAX);
-	uv_mutex_unlock(&s->lock);
-	while ((n = list_pop_front(&done))) {
+	while ((n = pop_done(s))) {
 		struct op *o = list_entry(n, struct op, node);
 		if (!o->done)
 			log_error_of(s, o); /* nobody else will */

@@ -42,16 +42,14 @@ struct null_world *null_world_new(void)
 	return w;
 }
 
-static void free_request(struct null_world *w, struct request_row *row)
+static void free_request(struct request_row *row)
 {
-	HASH_DEL(w->requests, row);
 	request_record_fini(&row->r);
 	free(row);
 }
 
-static void free_worker(struct null_world *w, struct worker_row *row)
+static void free_worker(struct worker_row *row)
 {
-	HASH_DEL(w->workers, row);
 	for (size_t i = 0; i < row->n_logs; i++)
 		log_record_fini(&row->logs[i]);
 	free(row->logs);
@@ -59,32 +57,37 @@ static void free_worker(struct null_world *w, struct worker_row *row)
 	free(row);
 }
 
-static void free_job(struct null_world *w, struct job_row *row)
+static void free_job(struct job_row *row)
 {
-	HASH_DEL(w->jobs, row);
 	job_record_fini(&row->j);
 	free(row);
 }
 
-static void free_model(struct null_world *w, struct model_row *row)
+static void free_model(struct model_row *row)
 {
-	HASH_DEL(w->models, row);
 	model_record_fini(&row->m);
 	free(row);
 }
+
+#define FREE_ALL(table, row, free_row)                                                             \
+	do {                                                                                       \
+		struct row *row_ = (table);                                                        \
+		HASH_CLEAR(hh, table);                                                             \
+		while (row_) {                                                                     \
+			struct row *next_ = row_->hh.next;                                         \
+			free_row(row_);                                                            \
+			row_ = next_;                                                              \
+		}                                                                                  \
+	} while (0)
 
 void null_world_free(struct null_world *w)
 {
 	if (!w)
 		return;
-	while (w->requests)
-		free_request(w, w->requests);
-	while (w->workers)
-		free_worker(w, w->workers);
-	while (w->jobs)
-		free_job(w, w->jobs);
-	while (w->models)
-		free_model(w, w->models);
+	FREE_ALL(w->requests, request_row, free_request);
+	FREE_ALL(w->workers, worker_row, free_worker);
+	FREE_ALL(w->jobs, job_row, free_job);
+	FREE_ALL(w->models, model_row, free_model);
 	free(w);
 }
 
@@ -105,8 +108,7 @@ static struct request_row *find_request(struct null_world *w, const char *id)
 static struct request_row *find_pending(struct null_world *w, const char *install)
 {
 	struct request_row *row, *tmp;
-	HASH_ITER(hh, w->requests, row, tmp)
-	{
+	HASH_ITER (hh, w->requests, row, tmp) {
 		if (strcmp(row->r.install_id, install) == 0 &&
 		    strcmp(row->r.status, "pending") == 0)
 			return row;
@@ -146,8 +148,7 @@ static void request_get(struct null_world *w, struct op *o)
 static void request_list(struct null_world *w, struct op *o)
 {
 	struct request_row *row, *tmp;
-	HASH_ITER(hh, w->requests, row, tmp)
-	{
+	HASH_ITER (hh, w->requests, row, tmp) {
 		if (!o->text || strcmp(row->r.status, o->text) == 0)
 			request_record_copy(op_add_request(o), &row->r);
 	}
@@ -165,8 +166,7 @@ static struct worker_row *admit(struct null_world *w, const struct request_recor
 				const char *worker_id, int64_t now_ms)
 {
 	struct worker_row *row, *tmp;
-	HASH_ITER(hh, w->workers, row, tmp)
-	{
+	HASH_ITER (hh, w->workers, row, tmp) {
 		if (strcmp(row->w.install_id, r->install_id) == 0)
 			return row;
 	}
@@ -220,8 +220,8 @@ static void worker_get(struct null_world *w, struct op *o)
 static void worker_list(struct null_world *w, struct op *o)
 {
 	struct worker_row *row, *tmp;
-	HASH_ITER(hh, w->workers, row, tmp)
-	worker_record_copy(op_add_worker(o), &row->w);
+	HASH_ITER (hh, w->workers, row, tmp)
+		worker_record_copy(op_add_worker(o), &row->w);
 }
 
 static void worker_set_token(struct null_world *w, struct op *o)
@@ -250,12 +250,16 @@ static void worker_delete(struct null_world *w, struct op *o)
 	if (!row)
 		return;
 	struct request_row *r, *tmp;
-	HASH_ITER(hh, w->requests, r, tmp)
-	{
-		if (strcmp(r->r.install_id, row->w.install_id) == 0)
-			free_request(w, r);
+	HASH_ITER (hh, w->requests, r, tmp) {
+		if (strcmp(r->r.install_id, row->w.install_id) != 0)
+			continue;
+		/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): uthash frees its table with the last
+		 */
+		HASH_DEL(w->requests, r);
+		free_request(r);
 	}
-	free_worker(w, row);
+	HASH_DEL(w->workers, row);
+	free_worker(row);
 	o->changed = true;
 }
 
@@ -338,7 +342,8 @@ static void job_delete(struct null_world *w, struct op *o)
 		return;
 	job_record_copy(op_add_job(o), &row->j);
 	if (row->j.state == JOB_DONE || row->j.state == JOB_FAILED) {
-		free_job(w, row);
+		HASH_DEL(w->jobs, row);
+		free_job(row);
 		o->changed = true;
 	}
 }
@@ -355,8 +360,10 @@ static struct model_row *find_model(struct null_world *w, const char *id)
 static void model_put(struct null_world *w, struct op *o)
 {
 	struct model_row *row = find_model(w, o->id);
-	if (row)
-		free_model(w, row);
+	if (row) {
+		HASH_DEL(w->models, row);
+		free_model(row);
+	}
 	row = xcalloc(1, sizeof(*row));
 	model_record_copy(&row->m, &o->model);
 	HASH_ADD_KEYPTR(hh, w->models, row->m.id, strlen(row->m.id), row);
@@ -381,15 +388,16 @@ static void model_list(struct null_world *w, struct op *o)
 {
 	struct model_row *row, *tmp;
 	HASH_SORT(w->models, by_id);
-	HASH_ITER(hh, w->models, row, tmp)
-	model_record_copy(op_add_model(o), &row->m);
+	HASH_ITER (hh, w->models, row, tmp)
+		model_record_copy(op_add_model(o), &row->m);
 }
 
 static void model_delete(struct null_world *w, struct op *o)
 {
 	struct model_row *row = find_model(w, o->id);
 	if (row) {
-		free_model(w, row);
+		HASH_DEL(w->models, row);
+		free_model(row);
 		o->changed = true;
 	} else {
 		missing(o, "model");

@@ -372,6 +372,7 @@ static void test_request_is_one_per_install(void **state)
 static void test_worker_of_an_install_stays(void **state)
 {
 	struct fixture *f = *state;
+	ask(f, "rr-other", "i2", "h0");
 	ask(f, "rr-1", "i1", "h1");
 	DO(f, request_decide, "rr-1", true, "wk-1", NULL, 5);
 	assert_string_equal(f->request.worker_id, "wk-1");
@@ -396,6 +397,8 @@ static void test_worker_of_an_install_stays(void **state)
 	assert_int_equal(f->err.code, ENOENT);
 	DO(f, worker_set_token, "wk-1", "t2");
 	assert_int_equal(f->err.code, ENOENT);
+	DO(f, request_get, "rr-other");
+	assert_int_equal(f->err.code, 0);
 }
 
 /* ---- models and logs ---- */
