@@ -179,7 +179,9 @@ static int listen_unix(struct server *s, const char *path, struct err *e)
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return err_sys(e, errno, "no socket for %s", path);
-	unlink(path); /* of a program that was killed; the caller holds the lock of the folder */
+	struct stat st;
+	if (lstat(path, &st) == 0 && S_ISSOCK(st.st_mode))
+		unlink(path); /* of a program that was killed; the caller locks the folder */
 	mode_t old = umask(0177);
 	int rc = bind(fd, (struct sockaddr *)&a, sizeof a);
 	umask(old);

@@ -477,8 +477,8 @@ static void broken_requests(void **state)
 	    "POST /mirror HTTP/1.1\r\nHost: h\r\nContent-Length: -1\r\n\r\n",
 	    "POST /mirror HTTP/1.1\r\nHost: h\r\nContent-Length: 99999999999999999999\r\n\r\n",
 	    "POST /mirror HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n",
-	    "POST /mirror HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
-	    "ffffffffffffffff1\r\n",
+	    ("POST /mirror HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
+	     "ffffffffffffffff1\r\n"),
 	    "GET /hello/1 HTTP/1.1\r\n\r\n", /* no Host */
 	};
 	struct world *w = world_new();
@@ -796,6 +796,22 @@ static void a_unix_socket(void **state)
 	assert_int_equal(rmdir(dir), 0);
 }
 
+/* A file of somebody's at the socket's place stays. */
+static void a_file_where_the_socket_should_be(void **state)
+{
+	(void)state;
+	char path[] = "/tmp/net-test-XXXXXX", listen_at[64];
+	struct err e = ERR_INIT;
+	struct fixture *f = fixture_new();
+	close(mkstemp(path));
+	snprintf(listen_at, sizeof listen_at, "unix:%s", path);
+	struct server_spec spec = {.listen = listen_at};
+	assert_null(server_new(&f->loop, &f->log, &spec, &e));
+	assert_int_equal(e.code, EADDRINUSE);
+	assert_int_equal(unlink(path), 0);
+	fixture_free(f);
+}
+
 static void addresses_that_are_none(void **state)
 {
 	(void)state;
@@ -865,6 +881,7 @@ int main(void)
 	    cmocka_unit_test(the_server_goes_in_the_middle),
 	    cmocka_unit_test(only_loopback),
 	    cmocka_unit_test(a_unix_socket),
+	    cmocka_unit_test(a_file_where_the_socket_should_be),
 	    cmocka_unit_test(addresses_that_are_none),
 	    cmocka_unit_test(a_port_that_is_taken),
 	};
