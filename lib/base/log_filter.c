@@ -23,7 +23,7 @@ static int set_room(struct log_filter *f, const char *name, enum log_level level
 		return err_set(e, EINVAL, "\"%s\" is not the name of a room in a log filter", name);
 	if (i == LOG_FILTER_ROOMS)
 		return err_set(e, E2BIG, "more than %d rooms in a log filter", LOG_FILTER_ROOMS);
-	strcpy(f->rooms[i].name, name);
+	memcpy(f->rooms[i].name, name, strlen(name) + 1);
 	f->rooms[i].level = level;
 	if (i == f->n)
 		f->n++;

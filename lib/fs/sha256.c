@@ -40,7 +40,7 @@ void sha256_update(struct sha256 *s, const void *data, size_t len)
 static void to_hex(const unsigned char raw[32], char hex[SHA256_HEX_LEN])
 {
 	static const char digits[] = "0123456789abcdef";
-	for (int i = 0; i < 32; i++) {
+	for (size_t i = 0; i < 32; i++) {
 		hex[2 * i] = digits[raw[i] >> 4];
 		hex[2 * i + 1] = digits[raw[i] & 15];
 	}
