@@ -253,8 +253,7 @@ static void worker_delete(struct null_world *w, struct op *o)
 	HASH_ITER (hh, w->requests, r, tmp) {
 		if (strcmp(r->r.install_id, row->w.install_id) != 0)
 			continue;
-		/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): uthash frees its table with the last
-		 */
+		/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): uthash and its table */
 		HASH_DEL(w->requests, r);
 		free_request(r);
 	}
