@@ -1,4 +1,4 @@
-/* net.h - the real transport: WebSockets by libwebsockets, HTTP by libcurl, both on the program's
+/* net.h - the real transport: libcurl for HTTP and for the way to a WebSocket, on the program's
  * loop. TLS is always verified against the system store (SSL_CERT_FILE and SSL_CERT_DIR honoured);
  * HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY (either case) hold for sockets and HTTP alike.
  * SPDX-License-Identifier: MIT */

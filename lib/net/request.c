@@ -400,7 +400,7 @@ static enum MHD_Result step_body(struct request *r, const char *data, size_t *si
 	r->received += n;
 	if (r->received > (r->route ? r->route->max_body : 0) + MAX_DISCARD)
 		return MHD_NO;
-	if (!r->answered)
+	if (!r->answered && r->route)
 		take_body(r, data, n);
 	return MHD_YES;
 }

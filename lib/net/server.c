@@ -251,12 +251,15 @@ static int listen_tcp(struct server *s, const char *listen_at, struct err *e)
 			       listen_at);
 	int fd = bind_tcp(found, listen_at, e);
 	freeaddrinfo(found);
-	struct sockaddr_storage bound;
+	union {
+		struct sockaddr any;
+		struct sockaddr_in v4;
+		struct sockaddr_in6 v6;
+	} bound = {0};
 	socklen_t len = sizeof bound;
-	if (fd >= 0 && getsockname(fd, (struct sockaddr *)&bound, &len) == 0)
+	if (fd >= 0 && getsockname(fd, &bound.any, &len) == 0)
 		s->port =
-		    ntohs(bound.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&bound)->sin6_port
-						      : ((struct sockaddr_in *)&bound)->sin_port);
+		    ntohs(bound.any.sa_family == AF_INET6 ? bound.v6.sin6_port : bound.v4.sin_port);
 	return fd;
 }
 

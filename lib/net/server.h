@@ -1,4 +1,4 @@
-/* server.h - an HTTP/1.1 and WebSocket server on the program's loop (libwebsockets).
+/* server.h - an HTTP/1.1 and WebSocket server on the program's loop (libmicrohttpd).
  * Used by studiod (TCP) and by the worker's control API (a Unix socket, later loopback TCP): routes
  * are a table. SPDX-License-Identifier: MIT */
 #ifndef NET_SERVER_H

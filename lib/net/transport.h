@@ -1,5 +1,5 @@
 /* transport.h - SEAM: how a worker reaches a studio, and how a studio's end of a socket looks.
- * Implementations: net (libwebsockets and libcurl on libuv), and the fakes of the tests and the
+ * Implementations: net (libcurl on libuv), and the fakes of the tests and the
  * simulator. Everything happens on the loop thread, nothing blocks, and no callback runs from
  * inside a call made here. SPDX-License-Identifier: MIT */
 #ifndef NET_TRANSPORT_H

@@ -45,6 +45,7 @@ size_t ws_close_payload(char out[125], int code, const char *reason)
 			n--;
 	out[0] = (char)(code >> 8);
 	out[1] = (char)code;
+	/* Its length is told, not its end. NOLINTNEXTLINE(bugprone-not-null-terminated-result) */
 	memcpy(out + 2, reason, n);
 	return n + 2;
 }
