@@ -38,11 +38,11 @@ bench: all ## measure, and write bench/RESULTS.md
 	@bench/run
 
 fuzz: ## fuzz every target for FUZZ_SECONDS each
-	@packaging/install-packages build check
+	@packaging/install-packages build run check
 	@FUZZ_SECONDS=$(FUZZ_SECONDS) tools/fuzz
 
 sim: $(BUILD)/build.ninja ## simulate SEEDS=2000 seeds, or replay one with SEED=17
-	@packaging/install-packages build check
+	@packaging/install-packages build run check
 	@$(NINJA) $(BUILD) -- sim
 	@$(BUILD)/tests/sim/sim $(if $(SEED),--seed $(SEED) --trace,--seeds 1..$(SEEDS))
 
