@@ -30,6 +30,9 @@ struct ws {
 	char *host, *path, *protocol;
 	struct secret bearer;
 	char key[32], accept[32];
+	bool tls;
+	size_t chunk_len;
+	char chunk[16384]; /* one record of TLS */
 };
 
 static struct ws *ws_of(struct ws_stream *s)
@@ -74,11 +77,28 @@ static ssize_t read_curl(struct ws_stream *s, void *data, size_t len, struct err
 	return curl_result(ws_of(s), code, n, e);
 }
 
-static ssize_t write_curl(struct ws_stream *s, const void *data, size_t len, struct err *e)
+static ssize_t send_curl(struct ws *w, const void *data, size_t len, struct err *e)
 {
 	size_t n = 0;
-	CURLcode code = curl_easy_send(ws_of(s)->t.easy, data, len, &n);
-	return curl_result(ws_of(s), code, n, e);
+	CURLcode code = curl_easy_send(w->t.easy, data, len, &n);
+	return curl_result(w, code, n, e);
+}
+
+/* What TLS could not write must be repeated with the same bytes at the same place, while the queue
+ * grows and moves: so it gets a copy of the queue's start that stays until it went. */
+static ssize_t write_curl(struct ws_stream *s, const void *data, size_t len, struct err *e)
+{
+	struct ws *w = ws_of(s);
+	if (!w->tls)
+		return send_curl(w, data, len, e);
+	if (!w->chunk_len) {
+		w->chunk_len = len < sizeof w->chunk ? len : sizeof w->chunk;
+		memcpy(w->chunk, data, w->chunk_len);
+	}
+	ssize_t n = send_curl(w, w->chunk, w->chunk_len, e);
+	if (n > 0)
+		w->chunk_len = 0;
+	return n;
 }
 
 static void gone(struct ws_stream *s)
@@ -194,6 +214,7 @@ static void write_request(struct ws *w)
 	if (w->head.len)
 		return;
 	explicit_bzero(w->head.data, w->head.cap);
+	explicit_bzero(w->chunk, sizeof w->chunk);
 	w->asked = true;
 }
 
@@ -296,6 +317,7 @@ struct conn *ws_client_connect(struct transport *tr, const struct connect_reques
 	w->protocol = xstrdup(r->subprotocol);
 	secret_copy(&w->bearer, r->bearer);
 	buf_init(&w->head, MAX_HEAD);
+	w->tls = strncmp(r->url, "wss:", 4) == 0;
 	auto_free char *url = split_url(w, r->url);
 	multi_init(&w->multi, n->loop);
 	transfer_init(&w->t, n, &w->multi, url);

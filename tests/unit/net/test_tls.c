@@ -147,6 +147,44 @@ static void an_unknown_authority(void **state)
 	world_free(w);
 }
 
+/* TLS wants a write that did not fit to be repeated as it was, while the queue grows meanwhile. */
+static void a_peer_that_reads_late(void **state)
+{
+	(void)state;
+	struct world *w = world_new("DNS:localhost", -DAY, DAY, false);
+	struct seen s;
+	struct err e = ERR_INIT;
+	int gate[2];
+	const size_t sizes[] = {4u << 20, 10, 70000, 1u << 20, 3u << 20, 1, 200000};
+	char *text = xcalloc(1, 4u << 20);
+	memset(text, 'x', 4u << 20);
+	assert_int_equal(pipe2(gate, O_CLOEXEC), 0);
+	w->peer.gate = gate[0];
+	for (size_t i = 0; i < ARRAY_LEN(sizes); i++)
+		w->peer.want += sizes[i];
+	dial(w, "localhost", &s);
+	assert_true(s.opened);
+	await(w->f, &s.got);
+	s.got = false;
+	for (size_t i = 0; i < ARRAY_LEN(sizes); i++) {
+		if (s.ended || conn_send(s.conn, text, sizes[i], &e))
+			fail_msg("at %zu: %s %s", i, e.text, s.text);
+		live(w->f, 20);
+		if (s.ended)
+			fail_msg("after %zu: %s", i, s.text);
+	}
+	assert_int_equal(write(gate[1], "x", 1), 1);
+	while (!s.got && !s.ended)
+		uv_run(&w->f->loop.uv, UV_RUN_ONCE);
+	if (s.ended)
+		fail_msg("%s", s.text);
+	assert_string_equal(s.last, "all");
+	free(text);
+	close(gate[1]);
+	world_free(w);
+	close(gate[0]);
+}
+
 static void no_tls_at_all(void **state)
 {
 	(void)state;
@@ -178,6 +216,7 @@ int main(void)
 	    cmocka_unit_test(not_yet_valid),
 	    cmocka_unit_test(self_signed),
 	    cmocka_unit_test(an_unknown_authority),
+	    cmocka_unit_test(a_peer_that_reads_late),
 	    cmocka_unit_test(no_tls_at_all),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

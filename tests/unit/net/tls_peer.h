@@ -69,6 +69,10 @@ struct tls_peer {
 	SSL_CTX *ctx;
 	pthread_t thread;
 	int listener, port;
+	/* Held back: after an upgrade nothing is read until a byte comes out of this pipe; at
+	 * `want` bytes it says "all". */
+	int gate;
+	size_t want;
 };
 
 static inline void tls_accept_key(const char *request, char out[64])
@@ -84,7 +88,25 @@ static inline void tls_accept_key(const char *request, char out[64])
 	EVP_EncodeBlock((unsigned char *)out, digest, (int)n);
 }
 
-static inline void tls_serve(SSL *ssl)
+/* Reads on, as a peer whose hands were full does. */
+static inline void tls_drain(SSL *ssl, struct tls_peer *p)
+{
+	char in[16384];
+	size_t total = 0;
+	int n;
+	if (p->gate >= 0)
+		(void)!read(p->gate, in, 1);
+	while ((n = SSL_read(ssl, in, sizeof in)) > 0) {
+		total += (size_t)n;
+		if (p->gate >= 0 && total >= p->want)
+			SSL_write(ssl,
+				  "\x81\x03"
+				  "all",
+				  5);
+	}
+}
+
+static inline void tls_serve(SSL *ssl, struct tls_peer *p)
 {
 	char in[8192] = "", out[1024], accept[64];
 	size_t len = 0;
@@ -106,8 +128,7 @@ static inline void tls_serve(SSL *ssl)
 		snprintf(out, sizeof out, "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nsecret");
 	}
 	SSL_write(ssl, out, (int)strlen(out));
-	while (SSL_read(ssl, in, sizeof in) > 0)
-		;
+	tls_drain(ssl, p);
 }
 
 static inline void *tls_run(void *arg)
@@ -118,7 +139,7 @@ static inline void *tls_run(void *arg)
 		SSL *ssl = SSL_new(p->ctx);
 		SSL_set_fd(ssl, fd);
 		if (SSL_accept(ssl) == 1)
-			tls_serve(ssl);
+			tls_serve(ssl, p);
 		SSL_free(ssl);
 		close(fd);
 	}
@@ -128,8 +149,10 @@ static inline void *tls_run(void *arg)
 /* listener is closed by tls_peer_stop(). */
 static inline void tls_peer_start(struct tls_peer *p, const struct cert *c, int listener, int port)
 {
-	*p = (struct tls_peer){
-	    .ctx = SSL_CTX_new(TLS_server_method()), .listener = listener, .port = port};
+	*p = (struct tls_peer){.ctx = SSL_CTX_new(TLS_server_method()),
+			       .listener = listener,
+			       .port = port,
+			       .gate = -1};
 	SSL_CTX_use_certificate(p->ctx, c->x509);
 	SSL_CTX_use_PrivateKey(p->ctx, c->key);
 	pthread_create(&p->thread, NULL, tls_run, p);
