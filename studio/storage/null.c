@@ -16,6 +16,7 @@ struct null_storage {
 	void *delay_arg;
 	struct list ops; /* in the order of the calls */
 	uint64_t last_apply, last_reply;
+	int broken; /* errno of every operation; 0: works */
 };
 
 static struct null_storage *null_of(struct store *s)
@@ -48,7 +49,10 @@ static void step(void *arg)
 	struct op *o = arg;
 	struct null_storage *n = null_of(o->store);
 	if (!o->applied) {
-		world_apply(n->world, o);
+		if (n->broken)
+			err_set(&o->err, n->broken, "the storage is broken by a test");
+		else
+			world_apply(n->world, o);
 		o->applied = true;
 		if (until(n, o->reply_at) > 0) {
 			arm(n, o, o->reply_at);
@@ -89,6 +93,11 @@ static void close_storage(struct storage *s)
 		drop(n, o);
 	}
 	free(n);
+}
+
+void storage_null_break(struct storage *s, int code)
+{
+	null_of((struct store *)(void *)s)->broken = code;
 }
 
 void storage_null_crash(struct storage *s)

@@ -191,5 +191,8 @@ struct storage *storage_null_open(struct null_world *w, struct clock *clock,
  * world. An operation is applied half its delay after the call and replied at the end, so that a
  * crash may fall between. */
 void storage_null_crash(struct storage *s);
+/* While code is not 0, what comes to be applied is refused with that errno instead (a full disk).
+ */
+void storage_null_break(struct storage *s, int code);
 
 #endif

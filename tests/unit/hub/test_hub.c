@@ -727,6 +727,101 @@ static void test_progress_and_status(void **state)
 	json_decref(st);
 }
 
+/* ---- a storage that fails ---- */
+
+static void test_failing_storage_refuses_nobody(void **state)
+{
+	struct studio *s = *state;
+	static struct worker w;
+	admit(s, "wk-1");
+	storage_null_break(s->storage, ENOSPC);
+	dial_with(s, &w, "wk-1", TOKEN);
+	run(s);
+	assert_int_equal(w.close_code, 1011); /* not 4001: the worker would give up for good */
+	assert_null(next(&w, SF_ERROR));
+	drop_frames(&w);
+}
+
+static void test_failed_reservation(void **state)
+{
+	struct studio *s = *state;
+	static struct worker w;
+	admit(s, "wk-1");
+	auto_free char *id = job_submit(s, "llm", "synthetic");
+	join(s, &w, "wk-1");
+	storage_null_break(s->storage, ENOSPC);
+	beat(&w);
+	assert_null(offered(&w));
+	storage_null_break(s->storage, 0);
+	beat(&w);
+	assert_string_equal(offered(&w), id);
+	drop_frames(&w);
+}
+
+/* A claim or result that could not be stored is not acked: the worker is sent away and comes back
+ * with it. */
+static void test_failed_accept(void **state)
+{
+	struct studio *s = *state;
+	static struct worker w;
+	admit(s, "wk-1");
+	join(s, &w, "wk-1");
+	beat(&w);
+	auto_free char *id = job_submit(s, "llm", "synthetic");
+	storage_null_break(s->storage, ENOSPC);
+	say(&w, frame_accept(id));
+	assert_int_equal(w.close_code, 1011);
+	pass(s, 5000);
+	storage_null_break(s->storage, 0);
+	assert_int_equal(job_now(s, id)->state, JOB_OFFERED);
+	pass(s, 2000);
+	assert_int_equal(job_now(s, id)->state, JOB_QUEUED);
+	drop_frames(&w);
+}
+
+static void test_failed_result(void **state)
+{
+	struct studio *s = *state;
+	static struct worker w;
+	auto_free char *id = NULL;
+	claim_one(s, &w, &id);
+	storage_null_break(s->storage, ENOSPC);
+	say(&w, frame_complete_json(id, json_true(), NULL));
+	assert_int_equal(w.close_code, 1011);
+	assert_null(next(&w, SF_COMPLETE_ACK));
+	storage_null_break(s->storage, 0);
+	drop_frames(&w);
+	join_with(s, &w, "wk-1", FEATURES_ALL);
+	struct resume_job jobs[] = {{id, true}};
+	say(&w, frame_resume(jobs, 1));
+	assert_int_equal(next(&w, SF_RESUMED)->n_keep, 1);
+	say(&w, frame_complete_json(id, json_true(), NULL));
+	assert_non_null(next(&w, SF_COMPLETE_ACK));
+	assert_int_equal(job_now(s, id)->state, JOB_DONE);
+	drop_frames(&w);
+}
+
+static void test_storage_broken_at_start(void **state)
+{
+	struct studio *s = *state;
+	static struct worker w;
+	admit(s, "wk-1");
+	auto_free char *id = job_submit(s, "llm", "synthetic");
+	studio_close(s);
+	studio_open(s);
+	storage_null_break(s->storage, EIO);
+	pass(s, 3500);
+	storage_null_break(s->storage, 0);
+	dial_with(s, &w, "wk-1", TOKEN);
+	hello(&w, TOKEN);
+	assert_null(next(&w, SF_WELCOME)); /* the claims are not known yet */
+	pass(s, 1000);
+	assert_non_null(next(&w, SF_WELCOME));
+	beat(&w);
+	assert_string_equal(offered(&w), id);
+	drop_frames(&w);
+}
+
 static int log_lines;
 
 static void count_logs(void *arg, const struct storage_reply *r)
@@ -791,6 +886,11 @@ int main(void)
 	    TEST(test_cancelled_result_is_acked_and_dropped),
 	    TEST(test_cancelled_offer),
 	    TEST(test_progress_and_status),
+	    TEST(test_failing_storage_refuses_nobody),
+	    TEST(test_failed_reservation),
+	    TEST(test_failed_accept),
+	    TEST(test_failed_result),
+	    TEST(test_storage_broken_at_start),
 	    TEST(test_logs_are_stored),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
