@@ -34,7 +34,7 @@ static bool fits(const void *arg, const struct shape *s)
 	return n->fits[number(s->model)];
 }
 
-static bool skip(const void *arg, const char *job_id)
+static bool skipped(const void *arg, const char *job_id)
 {
 	return ((const struct naive *)arg)->skipped[number(job_id)];
 }
@@ -101,7 +101,7 @@ static void test_like_a_naive_one(void **state)
 		rng_init_seeded(&r, seed);
 		for (int step = 0; step < 1000; step++) {
 			change(&b, &n, &r);
-			struct backlog_job *j = backlog_oldest(&b, fits, skip, &n);
+			struct backlog_job *j = backlog_oldest(&b, fits, skipped, &n);
 			assert_int_equal(j ? number(j->id) : -1, expected(&n));
 		}
 		backlog_fini(&b);
