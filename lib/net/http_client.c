@@ -74,8 +74,9 @@ static void add_multipart(struct body *b, CURL *easy, const struct http_request 
 	curl_mime_filename(file, r->file_name);
 	curl_mime_type(file, r->content_type);
 	curl_easy_setopt(easy, CURLOPT_MIMEPOST, b->mime);
-	/* No "Expect: 100-continue": it costs a second with servers that don't know it. */
-	add_header(b, "Expect:");
+	/* curl sends "Expect: 100-continue" with bodies over 1 MiB, so that a refusal comes before
+	 * the file went out for nothing. A studio that does not know it costs this much time. */
+	curl_easy_setopt(easy, CURLOPT_EXPECT_100_TIMEOUT_MS, 300L);
 }
 
 static void body_init(struct body *b, CURL *easy, const struct http_request *r)

@@ -473,7 +473,7 @@ static void broken_requests(void **state)
 	static const char *const rows[] = {
 	    "GET\r\n\r\n",
 	    "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
-	    "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03 hello tls\r\n\r\n",
+	    "\x16\x03\x01\x02\x01\x01\xfc\x03\x03 hello tls\r\n\r\n",
 	    "POST /mirror HTTP/1.1\r\nHost: h\r\nContent-Length: -1\r\n\r\n",
 	    "POST /mirror HTTP/1.1\r\nHost: h\r\nContent-Length: 99999999999999999999\r\n\r\n",
 	    "POST /mirror HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n",
