@@ -20,8 +20,8 @@ struct capabilities {
 	char *machine_name, *username, *agent_version, *engine;
 	double vram_total_gb, vram_threshold_gb;
 	bool auto_enabled, auto_start, auto_update, start_minimised, only_when_idle;
-	unsigned kinds;                          /* KIND_BITs of the known ones */
-	struct string_set models;                /* union of all kinds */
+	unsigned kinds;		  /* KIND_BITs of the known ones */
+	struct string_set models; /* union of all kinds */
 	struct string_set per_kind[KIND_COUNT];
 	enum presence presence;
 };

@@ -9,8 +9,9 @@
 #include "lib/base/err.h"
 
 struct source_file {
-	char *role, *url, *filename, *sha256; /* sha256: NULL when not given, else 64 lower-case hex digits */
-	uint64_t approx_bytes;                /* 0: not given */
+	char *role, *url, *filename,
+	    *sha256;	       /* sha256: NULL when not given, else 64 lower-case hex digits */
+	uint64_t approx_bytes; /* 0: not given */
 };
 struct source {
 	char *engine;
@@ -20,8 +21,8 @@ struct source {
 	json_t *raw;
 };
 
-/* -EPROTO with a message naming the field. Caps: 64 files, URLs 4 KiB, file names 255 bytes, plain (no slash, no
- * leading dot, not empty). */
+/* -EPROTO with a message naming the field. Caps: 64 files, URLs 4 KiB, file names 255 bytes, plain
+ * (no slash, no leading dot, not empty). */
 int source_decode(json_t *json, struct source **out, struct err *e) MUST_CHECK;
 void source_free(struct source *s);
 

@@ -10,9 +10,11 @@
 #include "lib/base/err.h"
 #include "lib/wire/kind.h"
 
-/* Strings are owned by the task; NULL: not given. A `has_` flag tells whether a number was given. */
+/* Strings are owned by the task; NULL: not given. A `has_` flag tells whether a number was given.
+ */
 struct task_image {
-	char *prompt, *negative_prompt, *init_image_url, *mask_url, *ref_image_url, *sampling_method, *ext;
+	char *prompt, *negative_prompt, *init_image_url, *mask_url, *ref_image_url,
+	    *sampling_method, *ext;
 	double denoise, cfg_scale;
 	bool has_denoise, has_cfg_scale, has_seed;
 	uint64_t seed;
@@ -33,7 +35,8 @@ struct task_llm {
 	json_t *json_schema, *reasoning, *chat_template_kwargs; /* NULL: not given */
 };
 struct task_stt {
-	char *input_url, *language, *prompt, *timestamps; /* timestamps: NULL, "segment" or "word" */
+	char *input_url, *language, *prompt,
+	    *timestamps; /* timestamps: NULL, "segment" or "word" */
 	bool translate, vad, has_vad;
 };
 struct task_tts {
@@ -50,9 +53,10 @@ struct task_video {
 
 struct task {
 	enum kind kind;
-	bool known;       /* false: a kind this build has never heard of; only kind_text and raw are set */
+	bool
+	    known; /* false: a kind this build has never heard of; only kind_text and raw are set */
 	char *kind_text;
-	json_t *raw;      /* as received */
+	json_t *raw; /* as received */
 	union {
 		struct task_image image;
 		struct task_llm llm;
@@ -62,8 +66,9 @@ struct task {
 	};
 };
 
-/* Decodes a JSON object. -EPROTO with a message naming the field for what is missing or of a wrong type; an
- * unknown kind decodes (known == false). *out is the caller's. Caps: text fields 1 MiB, 1,000 messages. */
+/* Decodes a JSON object. -EPROTO with a message naming the field for what is missing or of a wrong
+ * type; an unknown kind decodes (known == false). *out is the caller's. Caps: text fields 1 MiB,
+ * 1,000 messages. */
 int task_decode(json_t *json, struct task **out, struct err *e) MUST_CHECK;
 /* Stricter than decode, for a studio's own front door: ranges and file extensions as well. */
 int task_validate(const struct task *t, struct err *e) MUST_CHECK;
@@ -72,7 +77,8 @@ void task_free(struct task *t);
 const char *task_prompt(const struct task *t);
 /* The asked file extension, NULL for JSON kinds. */
 const char *task_ext(const struct task *t);
-/* SHA-256 (hex) of the canonical JSON (sorted keys, compact) of task and model source: "the same task". */
+/* SHA-256 (hex) of the canonical JSON (sorted keys, compact) of task and model source: "the same
+ * task". */
 void task_digest(const json_t *task, const json_t *source, char hex[65]);
 
 #endif
