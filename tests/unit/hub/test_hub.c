@@ -407,7 +407,7 @@ static void test_selection(void **state)
 	c->kinds = KIND_BIT(KIND_IMAGE); /* lists no models: taken at its word */
 	expect_offer(s, &w, c, true);
 	beat_with(&w, able(), "job-of-before");
-	auto_free char *id = job_submit(s, "image", "synthetic");
+	free(job_submit(s, "image", "synthetic"));
 	assert_null(offered(&w));
 	drop_frames(&w);
 }
