@@ -67,6 +67,7 @@ struct engine_info {
 struct engine_ops {
 	const char *name;    /* as in modelSource.engine */
 	unsigned kinds;	     /* KIND_BITs it can serve */
+	unsigned in_memory;  /* those of them that need no scratch folder: none is made, scratch is NULL */
 	const char *summary; /* one line for people */
 
 	struct engine *(*new)(const struct engine_env *env); /* never NULL, never blocks long */

@@ -105,14 +105,16 @@ static int put_bytes(struct outbox *o, struct result *r, const char *file, struc
 static int put_json(struct outbox *o, struct result *r, struct err *e)
 {
 	auto_free char *head = result_encode(r);
-	return journal_put(o->journal, head, r->frame, &r->seq, e);
+	int rc = journal_put(o->journal, head, r->frame, &r->seq, e);
+	if (rc != -ENOENT)
+		return rc;
+	rc = fs_mkdirs(o->dir, 0700, e); /* somebody removed the folder */
+	return rc < 0 ? rc : journal_put(o->journal, head, r->frame, &r->seq, e);
 }
 
 int outbox_put(struct outbox *o, struct result *r, const char *file, struct err *e)
 {
-	int rc = fs_exists(o->dir) ? 0 : fs_mkdirs(o->dir, 0700, e);
-	if (rc == 0)
-		rc = result_is_bytes(r) ? put_bytes(o, r, file, e) : put_json(o, r, e);
+	int rc = result_is_bytes(r) ? put_bytes(o, r, file, e) : put_json(o, r, e);
 	return rc < 0 ? err_wrap(e, "the result can't be kept in the outbox") : 0;
 }
 

@@ -41,7 +41,8 @@ static void put_run(struct disk_op *op)
 	 * worst. */
 	(void)!outbox_forget(d->outbox, op->seqs, op->n_seqs, NULL);
 	op->rc = outbox_put(d->outbox, op->job->result, op->file, &op->err);
-	scratch_remove(op->path);
+	if (op->path)
+		scratch_remove(op->path);
 }
 
 /* An older result of the same job, for a task that was since changed, makes room for this one. */
@@ -89,7 +90,7 @@ static bool inside(const char *file, const char *dir)
 
 static int take_file(struct job *job, const struct engine_result *result, struct err *e)
 {
-	if (!inside(result->file, job->scratch))
+	if (!job->scratch || !inside(result->file, job->scratch))
 		return err_set(e, EINVAL, "the engine's file is not in the job's scratch folder");
 	if (!result_ext_valid(result->ext))
 		return err_set(e, EINVAL, "the engine's file has no usable extension");
@@ -123,7 +124,7 @@ static void keep_result(struct job *job, const struct engine_result *result)
 	job->result->created_ms = clock_wall(j->d.clock);
 	job_move(job, JOB_FINISHED, NULL);
 	struct disk_op *op =
-	    disk_op_new(&j->disk, job, xstrdup(job->scratch), xstrdup_opt(job->outcome_file));
+	    disk_op_new(&j->disk, job, xstrdup_opt(job->scratch), xstrdup_opt(job->outcome_file));
 	graves_hand(j, op);
 	disk_submit(op, put_run, put_after);
 }
@@ -218,8 +219,12 @@ void pipeline_start(struct job *job)
 		fail_logged(job, false, e.text);
 		return;
 	}
-	job->scratch = scratch_path(j->d.state_dir, job_id(job));
 	job_move(job, JOB_PROVISIONING, NULL);
+	if (job->engine->ops->in_memory & KIND_BIT(task->kind)) {
+		run_engine(job);
+		return;
+	}
+	job->scratch = scratch_path(j->d.state_dir, job_id(job));
 	disk_submit(disk_op_new(&j->disk, job, xstrdup(job->scratch), NULL), make_run, make_after);
 }
 

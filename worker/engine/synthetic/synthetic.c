@@ -267,6 +267,7 @@ const struct engine_ops synthetic_engine = {
     .name = "synthetic",
     .kinds = KIND_BIT(KIND_IMAGE) | KIND_BIT(KIND_LLM) | KIND_BIT(KIND_STT) | KIND_BIT(KIND_TTS) |
 	     KIND_BIT(KIND_VIDEO),
+    .in_memory = KIND_BIT(KIND_LLM) | KIND_BIT(KIND_STT),
     .summary = "results of every kind without a model, the same for the same prompt",
     .new = new,
     .free = free_engine,
