@@ -98,7 +98,7 @@ class Crash(unittest.TestCase):
 
     def test_nothing_accepted_is_lost(self):
         rnd = random.Random(SEED)
-        for _ in range(ROUNDS):
+        for _ in range(ROUNDS if not self.s.sanitized() else min(ROUNDS, 60)):
             Round(self, rnd).run()
             self.s.start()
             # The last jobs of a round are the ones the crash was near to.
@@ -114,7 +114,7 @@ class Crash(unittest.TestCase):
             record = self.s.job(job)
             if record["kind"] == "llm":
                 self.assertIn(record["result"]["nonce"], self.delivered[job])
-        print(f"\n{ROUNDS} kills: {len(self.accepted)} jobs accepted, {len(self.confirmed)} results confirmed, none lost")
+        print(f"\n{len(self.accepted)} jobs accepted, {len(self.confirmed)} results confirmed, none lost")
 
     def finish(self, rnd):
         """Without crashes, everything that is left gets done."""
