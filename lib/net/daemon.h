@@ -46,6 +46,7 @@ struct request {
 	size_t received;
 	struct list values; /* decoded query values handed out */
 	struct multipart *multipart;
+	struct ws_peer *socket; /* accepted, until MHD hands its connection over */
 	/* the answer, once it is known */
 	int status;
 	struct MHD_Response *response;
@@ -62,6 +63,8 @@ void request_free(struct request *r);
 /* Takes the upgrade when the request asks for one on the WebSocket's path; false: not a WebSocket
  * request. */
 bool ws_peer_upgrade(struct request *r, enum MHD_Result *result);
+/* One that never got its connection. */
+void ws_peer_free(struct ws_peer *p);
 void ws_peer_free_all(struct server *s);
 
 #endif

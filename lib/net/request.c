@@ -42,6 +42,8 @@ void request_free(struct request *r)
 	if (r->gone)
 		r->gone(r->data);
 	list_remove(&r->server->requests, &r->node);
+	if (r->socket) /* the client left before the answer to its upgrade was out */
+		ws_peer_free(r->socket);
 	if (r->multipart)
 		multipart_fini(r->multipart);
 	free(r->multipart);

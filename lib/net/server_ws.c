@@ -26,7 +26,7 @@ static struct ws_peer *peer_of(struct ws_stream *s)
 	return container_of(s, struct ws_peer, stream);
 }
 
-static void peer_free(struct ws_peer *p)
+void ws_peer_free(struct ws_peer *p)
 {
 	list_remove(&p->server->sockets, &p->node);
 	ws_stream_fini(&p->stream);
@@ -61,7 +61,7 @@ static ssize_t write_socket(struct ws_stream *s, const void *data, size_t len, s
 
 static void gone(struct ws_stream *s)
 {
-	peer_free(peer_of(s));
+	ws_peer_free(peer_of(s));
 }
 
 static const struct ws_io socket_io = {read_socket, write_socket, gone};
@@ -80,12 +80,12 @@ static void never_ready(uv_poll_t *poll, int status, int events)
 }
 
 /* MHD hands the socket over; `early` came behind the request. */
-static void on_upgraded(void *arg, struct MHD_Connection *c, void *req, const char *early,
+static void on_upgraded(void *arg, struct MHD_Connection *c, void *request, const char *early,
 			size_t early_len, MHD_socket fd, struct MHD_UpgradeResponseHandle *handle)
 {
 	(void)c;
-	(void)req;
 	struct ws_peer *p = arg;
+	((struct request *)request)->socket = NULL;
 	struct server *s = p->server;
 	struct err e = ERR_INIT;
 	p->handle = handle;
@@ -175,7 +175,8 @@ static enum MHD_Result accept_upgrade(struct request *r)
 {
 	char accept[32];
 	accept_key(request_header(r, "Sec-WebSocket-Key"), accept);
-	struct MHD_Response *response = MHD_create_response_for_upgrade(on_upgraded, peer_new(r));
+	r->socket = peer_new(r);
+	struct MHD_Response *response = MHD_create_response_for_upgrade(on_upgraded, r->socket);
 	MHD_add_response_header(response, "Upgrade", "websocket");
 	MHD_add_response_header(response, "Sec-WebSocket-Accept", accept);
 	if (r->server->spec.ws_subprotocol)
@@ -215,6 +216,6 @@ void ws_peer_free_all(struct server *s)
 	list_each_safe (it, &s->sockets) {
 		struct ws_peer *p = list_entry(it, struct ws_peer, node);
 		ws_stream_farewell(&p->stream, 1001, "the studio goes away");
-		peer_free(p);
+		ws_peer_free(p);
 	}
 }
