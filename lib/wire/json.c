@@ -9,6 +9,7 @@
 #include "lib/base/mem.h"
 #include "lib/wire/fields.h"
 #include "lib/wire/frame.h"
+#include "lib/wire/json_write.h"
 
 #define INTEGER_DIGITS 18 /* as many digits always fit 64 bits */
 
@@ -178,7 +179,7 @@ void json_set_text(json_t *object, const char *key, const char *s)
 
 char *json_finish(json_t *json)
 {
-	char *text = json_dumps(json, JSON_COMPACT | JSON_ENCODE_ANY);
+	char *text = json_write(json, false);
 	json_decref(json);
 	return text ? text : xstrdup("null");
 }

@@ -5,10 +5,13 @@
 #include <errno.h>
 #include <string.h>
 
+#include "lib/base/buf.h"
 #include "lib/base/mem.h"
 #include "lib/fs/sha256.h"
 #include "lib/wire/fields.h"
+#include "lib/wire/json_write.h"
 
+#define DIGEST_MAX   (64u << 20)
 #define MESSAGES_MAX 1000
 #define STOPS_MAX    64
 #define COUNT_MAX    4294967295.0 /* pixels, steps, tokens: 32 bits on the wire */
@@ -293,11 +296,11 @@ const char *task_ext(const struct task *t)
 
 void task_digest(const json_t *task, const json_t *source, char hex[65])
 {
-	/* Borrowed for the dump only; jansson has no const form of "set". */
-	json_t *both = json_array();
-	json_array_append(both, (json_t *)(uintptr_t)task);
-	json_array_append(both, (json_t *)(uintptr_t)source);
-	auto_free char *text = json_dumps(both, JSON_COMPACT | JSON_SORT_KEYS);
-	json_decref(both);
-	sha256_hex(text ? text : "", text ? strlen(text) : 0, hex);
+	struct buf both;
+	buf_init(&both, DIGEST_MAX);
+	/* Both were parsed from frames of a bounded size: they always fit. */
+	bool ok = buf_add(&both, "[", 1) && json_add(&both, task, true) && buf_add(&both, ",", 1) &&
+		  json_add(&both, source, true) && buf_add(&both, "]", 1);
+	sha256_hex(ok ? both.data : "", ok ? both.len : 0, hex);
+	buf_fini(&both);
 }

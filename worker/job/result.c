@@ -4,10 +4,15 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <string.h>
 
+#include "lib/base/buf.h"
 #include "lib/base/mem.h"
 #include "lib/wire/frame.h"
+#include "lib/wire/json_write.h"
+
+#define MANIFEST_MAX (32u << 20) /* a prompt is 1 MiB at most */
 
 struct result *result_new(void)
 {
@@ -43,19 +48,25 @@ bool result_ext_valid(const char *ext)
 	return true;
 }
 
+static bool encode(struct buf *b, const struct result *r)
+{
+	bool ok = buf_add(b, "{", 1) && json_add_field(b, "jobId", r->job_id) &&
+		  json_add_field(b, "digest", r->digest) && json_add_field(b, "kind", r->kind) &&
+		  json_add_field(b, "model", r->model) && json_add_field(b, "engine", r->engine) &&
+		  json_add_field(b, "prompt", r->prompt);
+	if (ok && r->sha256)
+		ok = json_add_field(b, "ext", r->ext) && json_add_field(b, "sha256", r->sha256) &&
+		     buf_printf(b, ",\"size\":%" PRIu64, r->size);
+	return ok && buf_printf(b, ",\"created\":%" PRId64 "}", r->created_ms);
+}
+
 char *result_encode(const struct result *r)
 {
-	json_t *o = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:I}", "jobId", r->job_id, "digest",
-			      r->digest, "kind", r->kind, "model", r->model, "engine", r->engine,
-			      "prompt", r->prompt, "created", (json_int_t)r->created_ms);
-	if (o && r->sha256) {
-		json_object_set_new(o, "ext", json_string(r->ext));
-		json_object_set_new(o, "size", json_integer((json_int_t)r->size));
-		json_object_set_new(o, "sha256", json_string(r->sha256));
-	}
-	char *text = o ? json_dumps(o, JSON_COMPACT) : NULL;
-	json_decref(o);
-	return text ? text : xstrdup("{}");
+	struct buf b;
+	buf_init(&b, MANIFEST_MAX);
+	char *text = encode(&b, r) ? buf_steal(&b) : xstrdup("{}");
+	buf_fini(&b);
+	return text;
 }
 
 static char *text_of(json_t *o, const char *key)
