@@ -154,6 +154,7 @@ struct storage_ops {
 	/* Keeps the newest 20,000 a worker. done may be NULL. */
 	void (*log_append)(struct storage *s, const struct log_record *rows, size_t n,
 			   storage_done *done, void *arg);
+	/* A worker that is not there has no rows: no ENOENT. */
 	void (*log_list)(struct storage *s, const char *worker_id, int64_t after_seq, size_t limit,
 			 storage_done *done, void *arg);
 };

@@ -4,36 +4,9 @@
 
 #include <errno.h>
 #include <string.h>
-#include <uthash.h>
 
 #include "lib/base/mem.h"
-
-struct request_row {
-	UT_hash_handle hh;
-	struct request_record r;
-};
-struct worker_row {
-	UT_hash_handle hh;
-	struct worker_record w;
-	struct log_record *logs; /* oldest first */
-	size_t n_logs, cap_logs;
-};
-struct job_row {
-	UT_hash_handle hh;
-	struct job_record j;
-};
-struct model_row {
-	UT_hash_handle hh;
-	struct model_record m;
-};
-struct null_world {
-	struct request_row *requests;
-	struct worker_row *workers;
-	struct job_row *jobs;
-	struct model_row *models;
-	int64_t next_job, next_log;
-	uint64_t applied;
-};
+#include "studio/storage/world_parts.h"
 
 struct null_world *null_world_new(void)
 {
@@ -63,12 +36,6 @@ static void free_job(struct job_row *row)
 	free(row);
 }
 
-static void free_model(struct model_row *row)
-{
-	model_record_fini(&row->m);
-	free(row);
-}
-
 #define FREE_ALL(table, row, free_row)                                                             \
 	do {                                                                                       \
 		struct row *row_ = (table);                                                        \
@@ -87,11 +54,11 @@ void null_world_free(struct null_world *w)
 	FREE_ALL(w->requests, request_row, free_request);
 	FREE_ALL(w->workers, worker_row, free_worker);
 	FREE_ALL(w->jobs, job_row, free_job);
-	FREE_ALL(w->models, model_row, free_model);
+	FREE_ALL(w->models, model_row, world_free_model);
 	free(w);
 }
 
-static void missing(struct op *o, const char *what)
+void world_missing(struct op *o, const char *what)
 {
 	err_set(&o->err, ENOENT, "no %s '%s'", what, o->id);
 }
@@ -142,7 +109,7 @@ static void request_get(struct null_world *w, struct op *o)
 	if (row)
 		request_record_copy(op_add_request(o), &row->r);
 	else
-		missing(o, "request");
+		world_missing(o, "request");
 }
 
 static void request_list(struct null_world *w, struct op *o)
@@ -154,7 +121,7 @@ static void request_list(struct null_world *w, struct op *o)
 	}
 }
 
-static struct worker_row *find_worker(struct null_world *w, const char *id)
+struct worker_row *world_worker(struct null_world *w, const char *id)
 {
 	struct worker_row *row;
 	HASH_FIND_STR(w->workers, id, row);
@@ -182,7 +149,7 @@ static void request_decide(struct null_world *w, struct op *o)
 {
 	struct request_row *row = find_request(w, o->id);
 	if (!row) {
-		missing(o, "request");
+		world_missing(o, "request");
 		return;
 	}
 	if (strcmp(row->r.status, "pending") == 0) {
@@ -204,9 +171,9 @@ static void request_decide(struct null_world *w, struct op *o)
 
 static struct worker_row *need_worker(struct null_world *w, struct op *o)
 {
-	struct worker_row *row = find_worker(w, o->id);
+	struct worker_row *row = world_worker(w, o->id);
 	if (!row)
-		missing(o, "worker");
+		world_missing(o, "worker");
 	return row;
 }
 
@@ -275,7 +242,7 @@ static struct job_row *need_job(struct null_world *w, struct op *o)
 {
 	struct job_row *row = find_job(w, o->id);
 	if (!row)
-		missing(o, "job");
+		world_missing(o, "job");
 	return row;
 }
 
@@ -347,99 +314,6 @@ static void job_delete(struct null_world *w, struct op *o)
 	}
 }
 
-/* ---- models ---- */
-
-static struct model_row *find_model(struct null_world *w, const char *id)
-{
-	struct model_row *row;
-	HASH_FIND_STR(w->models, id, row);
-	return row;
-}
-
-static void model_put(struct null_world *w, struct op *o)
-{
-	struct model_row *row = find_model(w, o->id);
-	if (row) {
-		HASH_DEL(w->models, row);
-		free_model(row);
-	}
-	row = xcalloc(1, sizeof(*row));
-	model_record_copy(&row->m, &o->model);
-	HASH_ADD_KEYPTR(hh, w->models, row->m.id, strlen(row->m.id), row);
-	o->changed = true;
-}
-
-static void model_get(struct null_world *w, struct op *o)
-{
-	struct model_row *row = find_model(w, o->id);
-	if (row)
-		model_record_copy(op_add_model(o), &row->m);
-	else
-		missing(o, "model");
-}
-
-static int by_id(struct model_row *a, struct model_row *b)
-{
-	return strcmp(a->m.id, b->m.id);
-}
-
-static void model_list(struct null_world *w, struct op *o)
-{
-	struct model_row *row, *tmp;
-	HASH_SORT(w->models, by_id);
-	HASH_ITER (hh, w->models, row, tmp)
-		model_record_copy(op_add_model(o), &row->m);
-}
-
-static void model_delete(struct null_world *w, struct op *o)
-{
-	struct model_row *row = find_model(w, o->id);
-	if (row) {
-		HASH_DEL(w->models, row);
-		free_model(row);
-		o->changed = true;
-	} else {
-		missing(o, "model");
-	}
-}
-
-/* ---- logs ---- */
-
-static void append_log(struct null_world *w, const struct log_record *l)
-{
-	struct worker_row *row = find_worker(w, l->worker_id);
-	if (!row)
-		return;
-	if (row->n_logs == LOG_KEEP) {
-		log_record_fini(&row->logs[0]);
-		memmove(row->logs, row->logs + 1, (LOG_KEEP - 1) * sizeof(*row->logs));
-		row->n_logs--;
-	}
-	if (row->n_logs == row->cap_logs) {
-		row->cap_logs = row->cap_logs ? row->cap_logs * 2 : 16;
-		row->logs = xrealloc(row->logs, row->cap_logs * sizeof(*row->logs));
-	}
-	struct log_record *to = &row->logs[row->n_logs++];
-	log_record_copy(to, l);
-	to->seq = w->next_log++;
-}
-
-static void log_append(struct null_world *w, struct op *o)
-{
-	for (size_t i = 0; i < o->n_log_rows; i++)
-		append_log(w, &o->log_rows[i]);
-	o->changed = true;
-}
-
-static void log_list(struct null_world *w, struct op *o)
-{
-	struct worker_row *row = need_worker(w, o);
-	for (size_t i = 0; row && i < row->n_logs && o->rows.n < o->limit; i++) {
-		if (row->logs[i].seq > o->after_seq)
-			log_record_copy(op_add_log(o), &row->logs[i]);
-	}
-}
-
 static void (*const apply[OP_COUNT])(struct null_world *w, struct op *o) = {
     [OP_REQUEST_OPEN] = request_open,
     [OP_REQUEST_GET] = request_get,
@@ -455,12 +329,12 @@ static void (*const apply[OP_COUNT])(struct null_world *w, struct op *o) = {
     [OP_JOB_LIST] = job_list,
     [OP_JOB_MOVE] = job_move,
     [OP_JOB_DELETE] = job_delete,
-    [OP_MODEL_PUT] = model_put,
-    [OP_MODEL_GET] = model_get,
-    [OP_MODEL_LIST] = model_list,
-    [OP_MODEL_DELETE] = model_delete,
-    [OP_LOG_APPEND] = log_append,
-    [OP_LOG_LIST] = log_list,
+    [OP_MODEL_PUT] = world_model_put,
+    [OP_MODEL_GET] = world_model_get,
+    [OP_MODEL_LIST] = world_model_list,
+    [OP_MODEL_DELETE] = world_model_delete,
+    [OP_LOG_APPEND] = world_log_append,
+    [OP_LOG_LIST] = world_log_list,
 };
 
 void world_apply(struct null_world *w, struct op *o)
