@@ -75,6 +75,7 @@ static void offer_unanswered(void *arg)
 static void offer(struct session *s, struct hold *hold, const struct job_record *job)
 {
 	struct hub *h = s->hub;
+	hold->bytes = makes_bytes(job);
 	hold_move(h, hold, HOLD_OFFERED);
 	if (session_past(s, job->id) != PAST_NONE)
 		session_set_past(s, job->id, PAST_NONE);

@@ -12,7 +12,6 @@
 #define SHUN_OTHER_MS  60000
 #define SHUN_FAILED_MS 1000
 #define STORE_EVERY_MS 60000
-#define LOG_BURST      5000
 #define ERROR_TEXT_MAX 4096
 #define DETAIL_MAX     256
 #define PROGRESS_MS    100
@@ -212,8 +211,10 @@ static bool begin_end(struct session *s, const char *job_id, struct hold **out)
 
 static void complete_frame(struct session *s, struct worker_frame *f)
 {
-	struct hold *hold;
-	if (begin_end(s, f->job_id, &hold))
+	struct hold *hold = hold_of_session(s, f->job_id);
+	if (hold && hold->bytes)
+		session_violation(s, "completeJson of a job whose result is a file");
+	else if (begin_end(s, f->job_id, &hold))
 		queue_complete_json(s->hub->d.queue, f->job_id, s->worker_id, f->result, f->text,
 				    completed, ask_new(s->hub, s, hold, f->job_id));
 }

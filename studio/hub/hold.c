@@ -147,16 +147,35 @@ void hold_grace(struct hub *h, struct hold *hold)
 	timer_start(&hold->timer, h->d.clock, h->d.grace_ms, grace_over, hold);
 }
 
+/* The worker may still say that it gives the delivery up: that is no violation. */
 static void not_delivered(void *arg)
 {
 	struct hold *hold = arg;
-	hold_release(hold->seat->hub, hold, "its finished result never came");
+	struct hub *h = hold->seat->hub;
+	struct session *s = hub_session(h, hold->session);
+	if (s)
+		session_set_past(s, hold->job_id, PAST_ENDED);
+	hold_release(h, hold, "its finished result never came");
 }
 
 void hold_finished(struct hub *h, struct hold *hold)
 {
 	hold->finished = true;
 	timer_start(&hold->timer, h->d.clock, DELIVER_MS, not_delivered, hold);
+}
+
+void hub_upload_alive(struct hub *h, const char *worker_id, const char *job_id)
+{
+	struct hold *hold = hold_find(h, job_id);
+	if (hold && hold->finished && hold->state == HOLD_CLAIMED &&
+	    strcmp(hold->seat->worker_id, worker_id) == 0)
+		hold_finished(h, hold);
+}
+
+bool makes_bytes(const struct job_record *job)
+{
+	enum kind kind;
+	return job->kind && kind_parse(job->kind, &kind) && kind_is_bytes(kind);
 }
 
 void hold_lose(struct hub *h, struct hold *hold)

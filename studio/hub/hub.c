@@ -223,6 +223,7 @@ static void adopt(struct hub *h, const struct job_record *job)
 		return;
 	struct hold *hold = hold_new(h, hub_seat(h, job->worker_id, true), job->id, HOLD_LOST);
 	hold->resumable = job->resumable && job->state == JOB_CLAIMED;
+	hold->bytes = makes_bytes(job);
 	if (hold->resumable)
 		hold_grace(h, hold);
 	else

@@ -33,6 +33,8 @@ void hub_connect(struct hub *h, struct conn *conn, const char *worker_id,
 void hub_worker_deleted(struct hub *h, const char *worker_id);
 /* A job was cancelled by an operator: tells its worker when that knows `cancel`. */
 void hub_job_cancelled(struct hub *h, const struct job_record *job);
+/* Bytes of the job's result came in: the claim of a slow upload does not run out. */
+void hub_upload_alive(struct hub *h, const char *worker_id, const char *job_id);
 /* completeAck on the worker's socket after an upload, when it is connected. */
 void hub_upload_done(struct hub *h, const char *worker_id, const char *job_id);
 

@@ -243,6 +243,7 @@ int intake_data(struct intake *i, const void *data, size_t len, struct err *e)
 			return rc;
 	}
 	i->bytes += len;
+	hub_upload_alive(i->d.hub, i->worker_id, i->job_id);
 	return 0;
 }
 

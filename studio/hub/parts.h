@@ -47,6 +47,7 @@ struct hold {
 	uint64_t session; /* number of the socket its frames belong to; 0: none */
 	enum hold_state state;
 	bool resumable;
+	bool bytes;	    /* its result comes by upload, never by completeJson */
 	bool finished;	    /* its result waits at the worker: takes no slot */
 	const char *why;    /* releasing: a constant */
 	struct timer timer; /* offer, grace, or the next try to release */
@@ -74,8 +75,9 @@ enum window { WINDOW_FEATURES, WINDOW_RESUME, WINDOW_CLOSED };
 
 /* Jobs that left the session by the studio's doing, for frames that cross on the wire. */
 enum past { PAST_NONE, PAST_ENDED, PAST_WITHDRAWN, PAST_CANCELLED };
-#define PAST_MAX 16
-#define SHUN_MAX 8
+#define PAST_MAX  16
+#define SHUN_MAX  8
+#define LOG_BURST 5000 /* lines at once; 100 a second in the long run */
 
 struct past_job {
 	char *job_id;
@@ -174,6 +176,7 @@ void hold_grace(struct hub *h, struct hold *hold); /* LOST, with the timer */
 void hold_finished(
     struct hub *h,
     struct hold *hold); /* its result waits at the worker, which has some time to deliver */
+bool makes_bytes(const struct job_record *job);
 bool seat_busy(const struct seat *seat);
 
 /* ---- dispatch.c ---- */

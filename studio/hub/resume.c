@@ -45,6 +45,7 @@ static struct hold *hold_reclaimed(struct hub *h, struct session *s, const struc
 	hold =
 	    hold_new(h, hub_seat(h, job->worker_id, true), job->id, s ? HOLD_CLAIMED : HOLD_LOST);
 	hold->resumable = job->resumable;
+	hold->bytes = makes_bytes(job);
 	if (s)
 		hold->session = s->no;
 	else if (hold->resumable)

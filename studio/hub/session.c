@@ -12,10 +12,9 @@
 #include "lib/base/time.h"
 #include "studio/hub/token.h"
 
-#define STRANGERS_MAX  1024
-#define HELLO_MAX      (1u << 20) /* bytes of the first frame: capabilities with all their models */
-#define SETTLE_MS      1000
-#define LOG_BUDGET_MAX 5000 /* lines at once; 100 a second in the long run */
+#define STRANGERS_MAX 1024
+#define HELLO_MAX     (1u << 20) /* bytes of the first frame: capabilities with all their models */
+#define SETTLE_MS     1000
 
 /* ---- ends ---- */
 
@@ -220,7 +219,7 @@ static void serve(struct session *s)
 	s->capabilities = steal(&s->hello->capabilities);
 	worker_frame_free(steal(&s->hello));
 	s->since_ms = clock_wall(h->d.clock);
-	s->log_budget = LOG_BUDGET_MAX;
+	s->log_budget = LOG_BURST;
 	s->log_budget_ms = clock_now(h->d.clock);
 	session_beat(s);
 	timer_start(&s->kick, h->d.clock, SETTLE_MS, kick, s);

@@ -238,6 +238,45 @@ static void test_result_without_accept(void **state)
 	drop_frames(&w);
 }
 
+/* A file's job never becomes done without its file. */
+static void test_json_for_a_file(void **state)
+{
+	struct studio *s = *state;
+	static struct worker w;
+	admit(s, "wk-1");
+	join(s, &w, "wk-1");
+	beat(&w);
+	auto_free char *id = job_submit(s, "image", "synthetic");
+	say(&w, frame_accept(offered(&w)));
+	say(&w, frame_complete_json(id, json_null(), NULL));
+	assert_int_equal(w.close_code, CLOSE_PROTOCOL_VIOLATION);
+	assert_int_equal(job_now(s, id)->state, JOB_QUEUED);
+	drop_frames(&w);
+}
+
+/* The same after the studio forgot all but what is stored. */
+static void test_json_for_a_file_after_restart(void **state)
+{
+	struct studio *s = *state;
+	static struct worker w;
+	admit(s, "wk-1");
+	join_with(s, &w, "wk-1", FEATURES_ALL);
+	beat(&w);
+	auto_free char *id = job_submit(s, "image", "synthetic");
+	say(&w, frame_accept(offered(&w)));
+	drop_frames(&w);
+	studio_close(s);
+	studio_open(s);
+	run(s);
+	join_with(s, &w, "wk-1", FEATURES_ALL);
+	struct resume_job jobs[] = {{id, true}};
+	say(&w, frame_resume(jobs, 1));
+	say(&w, frame_complete_json(id, json_null(), NULL));
+	assert_int_equal(w.close_code, CLOSE_PROTOCOL_VIOLATION);
+	assert_int_equal(job_now(s, id)->state, JOB_CLAIMED);
+	drop_frames(&w);
+}
+
 static void test_failures(void **state)
 {
 	struct studio *s = *state;
@@ -612,6 +651,32 @@ static void test_finished_but_never_delivered(void **state)
 	drop_frames(&w);
 }
 
+/* A worker that gives a late delivery up is not sent away for it. */
+static void test_fail_after_the_claim_ran_out(void **state)
+{
+	struct studio *s = *state;
+	static struct worker w;
+	auto_free char *id = NULL;
+	claim_one(s, &w, &id);
+	cut_line(&w);
+	join_with(s, &w, "wk-1", FEATURES_ALL);
+	struct resume_job jobs[] = {{id, true}};
+	say(&w, frame_resume(jobs, 1));
+	for (int i = 0; i < 40; i++) {
+		struct capabilities *c = able();
+		c->auto_enabled = false;
+		beat_with(&w, c, NULL);
+		drop_frames(&w);
+		pass(s, 25000);
+	}
+	assert_int_equal(job_now(s, id)->state, JOB_QUEUED);
+	say(&w, frame_fail(id, "upload failed", true));
+	assert_string_equal(next(&w, SF_FAIL_ACK)->job_id, id);
+	assert_int_equal(w.close_code, 0);
+	assert_int_equal(job_now(s, id)->state, JOB_QUEUED);
+	drop_frames(&w);
+}
+
 static void test_restart_releases_offers(void **state)
 {
 	struct studio *s = *state;
@@ -864,6 +929,8 @@ int main(void)
 	    TEST(test_next_job_follows),
 	    TEST(test_violations),
 	    TEST(test_result_without_accept),
+	    TEST(test_json_for_a_file),
+	    TEST(test_json_for_a_file_after_restart),
 	    TEST(test_failures),
 	    TEST(test_failure_goes_to_another_first),
 	    TEST(test_withdrawn_and_accepted_late),
@@ -880,6 +947,7 @@ int main(void)
 	    TEST(test_resume_without_the_job),
 	    TEST(test_back_without_features),
 	    TEST(test_finished_but_never_delivered),
+	    TEST(test_fail_after_the_claim_ran_out),
 	    TEST(test_restart_releases_offers),
 	    TEST(test_lost_while_reserving),
 	    TEST(test_cancel_is_told),

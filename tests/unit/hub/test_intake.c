@@ -249,6 +249,33 @@ static void test_claim_lost_meanwhile(void **state)
 	drop_frames(&second);
 }
 
+/* Bytes that come in keep the claim, however long they take; silence does not. */
+static void test_slow_upload_keeps_its_claim(void **state)
+{
+	struct studio *s = *state;
+	cut_line(&t.w);
+	join_with(s, &t.w, "wk-1", FEATURES_ALL);
+	struct resume_job jobs[] = {{t.job, true}};
+	say(&t.w, frame_resume(jobs, 1));
+	struct intake *i = begin(s, "wk-1", t.job, TOKEN);
+	field(i, "ext", "png");
+	for (int k = 0; k < 100; k++) {
+		struct capabilities *c = able();
+		c->auto_enabled = false;
+		beat_with(&t.w, c, NULL);
+		drop_frames(&t.w);
+		if (k < 60)
+			assert_int_equal(intake_data(i, "x", 1, NULL), 0);
+		if (k == 80)
+			assert_int_equal(job_now(s, t.job)->state, JOB_CLAIMED);
+		pass(s, 25000);
+	}
+	assert_int_equal(job_now(s, t.job)->state, JOB_QUEUED);
+	intake_finish(i);
+	run(s);
+	assert_int_equal(t.answer, 409);
+}
+
 static int full_disk(const char *step, const char *path)
 {
 	(void)path;
@@ -309,6 +336,7 @@ int main(void)
 	    INTAKE(test_bad_parts),
 	    INTAKE(test_client_leaves),
 	    INTAKE(test_claim_lost_meanwhile),
+	    INTAKE(test_slow_upload_keeps_its_claim),
 	    INTAKE(test_full_disk),
 	    INTAKE(test_hub_freed_under_uploads),
 	    INTAKE(test_sweep),
