@@ -112,11 +112,10 @@ static void job_cancelled(void *arg, const struct err *err, bool changed,
 {
 	struct call *c = arg;
 	struct api_deps *d = c->deps;
-	struct job_record *held = c->data; /* as it was, so that the hub knows whose it was */
 	struct request *r;
 
 	if (!err->code && changed)
-		hub_job_cancelled(d->hub, held);
+		hub_job_cancelled(d->hub, job);
 	r = call_resume(c);
 	if (!r || !job_fine(r, err, d->log))
 		return;
@@ -125,12 +124,6 @@ static void job_cancelled(void *arg, const struct err *err, bool changed,
 	else
 		respond_error(r, 409, "conflict", "the job has just become %s; try again",
 			      job_state_name(job->state));
-}
-
-static void held_free(void *data)
-{
-	job_record_fini(data);
-	free(data);
 }
 
 static void job_to_delete(void *arg, const struct storage_reply *reply)
@@ -150,9 +143,6 @@ static void job_to_delete(void *arg, const struct storage_reply *reply)
 		s->ops->job_delete(s, j->id, job_removed, c);
 		return;
 	}
-	c->data = xcalloc(1, sizeof *j);
-	c->data_free = held_free;
-	job_record_copy(c->data, j);
 	queue_cancel(c->deps->queue, j->id, job_cancelled, c);
 }
 

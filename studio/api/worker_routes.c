@@ -6,14 +6,15 @@
 #include "studio/api/call.h"
 #include "studio/api/routes.h"
 
-#define NO_WORKER "no worker has this id"
+#define NO_WORKER   "no worker has this id"
+#define LOGS_A_PAGE 500
 
 static json_t *worker_json(const struct worker_record *w, const struct hub *hub)
 {
 	json_t *o = json_object(), *status = hub_worker_status(hub, w->id);
 
-	set_text(o, "id", w->id);
-	set_text(o, "installId", w->install_id);
+	json_set_text(o, "id", w->id);
+	json_set_text(o, "installId", w->install_id);
 	set_time(o, "createdAt", w->created_ms);
 	set_time(o, "seenAt", w->seen_ms);
 	if (w->capabilities)
@@ -82,12 +83,20 @@ static json_t *log_json(const struct log_record *l)
 	json_t *o = json_object();
 
 	json_object_set_new(o, "seq", json_integer(l->seq));
-	set_text(o, "ts", l->ts);
-	set_text(o, "level", l->level);
-	set_text(o, "category", l->category);
-	set_text(o, "message", l->message);
-	set_text(o, "jobId", l->job_id);
+	json_set_text(o, "ts", l->ts);
+	json_set_text(o, "level", l->level);
+	json_set_text(o, "category", l->category);
+	json_set_text(o, "message", l->message);
+	json_set_text(o, "jobId", l->job_id);
 	return o;
+}
+
+static bool logs_query(struct request *r, int64_t *after, int64_t *limit)
+{
+	*after = 0;
+	*limit = LOGS_A_PAGE;
+	return request_int(r, "after", 0, INT64_MAX, after) &&
+	       request_int(r, "limit", 1, 1000, limit);
 }
 
 static void logs_listed(void *arg, const struct storage_reply *reply)
@@ -97,7 +106,7 @@ static void logs_listed(void *arg, const struct storage_reply *reply)
 	json_t *list;
 	int64_t next = 0;
 
-	if (!r || !reply_fine(r, reply->err, log, "not_found", NO_WORKER))
+	if (!r || !reply_fine(r, reply->err, log, NULL, NULL))
 		return;
 	if (!request_int(r, "after", 0, INT64_MAX, &next))
 		return;
@@ -109,17 +118,30 @@ static void logs_listed(void *arg, const struct storage_reply *reply)
 	respond_json(r, 200, json_pack("{s:o, s:I}", "entries", list, "next", (json_int_t)next));
 }
 
+/* The worker exists; the query was checked when the request came. */
+static void logs_of_worker(void *arg, const struct storage_reply *reply)
+{
+	struct call *c = arg;
+	struct api_deps *d = c->deps;
+	struct request *r = c->request;
+	int64_t after, limit;
+
+	if (r && reply_fine(r, reply->err, d->log, "not_found", NO_WORKER) &&
+	    logs_query(r, &after, &limit))
+		d->storage->ops->log_list(d->storage, reply->workers[0].id, after, (size_t)limit,
+					  logs_listed, call_hold(c));
+	call_drop(c);
+}
+
 void worker_logs(struct request *r, void *arg)
 {
-	int64_t after = 0, limit = 500;
+	int64_t after, limit;
 	struct call *c;
 	struct storage *s;
 
-	if (!request_int(r, "after", 0, INT64_MAX, &after) ||
-	    !request_int(r, "limit", 1, 1000, &limit))
+	if (!logs_query(r, &after, &limit))
 		return;
 	c = call_new(r, arg);
 	s = c->deps->storage;
-	s->ops->log_list(s, request_param(r, "workerId"), after, (size_t)limit, logs_listed,
-			 call_hold(c));
+	s->ops->worker_get(s, request_param(r, "workerId"), logs_of_worker, call_hold(c));
 }

@@ -71,6 +71,12 @@ class OpenApi(unittest.TestCase):
             self.assertEqual(declared, set(re.findall(r"\{(\w+)\}", path)), path)
             self.assertTrue(op["summary"])
 
+    def test_a_failing_storage_is_described(self):
+        """Every route but the health checks needs the storage."""
+        for (method, path), op in operations().items():
+            if not path.endswith("/healthz"):
+                self.assertTrue({"500", "503"} & set(op["responses"]), (method, path))
+
     def test_the_checker_finds_what_is_wrong(self):
         s = SPEC["components"]["schemas"]
         error = {"error": "e", "message": "m"}
@@ -137,6 +143,7 @@ class OpenApi(unittest.TestCase):
         until("the log arrives", lambda: s.get(f"/workers/{w.id}/logs")["entries"])
         call("GET", logs, 200, workerId=w.id)
         call("GET", logs, 400, query="?limit=x", workerId=w.id)
+        call("GET", logs, 404, workerId="wk-none")
         w.complete(claim, {"text": "t"})
         image = call("POST", submit, 201, {"model": "synthetic-image", "task": {"prompt": "p"}, "gameId": "g"})["id"]
         w.accept()
@@ -149,6 +156,7 @@ class OpenApi(unittest.TestCase):
         status, answer = upload(s, w.id, w.token, image, [b"other"], 5)
         self.assertEqual(status, 409)
         call.check("POST", path, status, "application/json", json.dumps(answer))
+        call("POST", path, 415, {}, token=w.token, workerId=w.id, jobId=image)
         return w, job, image
 
     def jobs(self, call, w, job, image):

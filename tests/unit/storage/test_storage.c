@@ -456,6 +456,9 @@ static void test_logs(void **state)
 	DO(f, log_list, "wk-1", f->line.seq, 10);
 	assert_int_equal(f->n, 1);
 	assert_string_equal(f->line.message, "two");
+	DO(f, log_list, "wk-none", 0, 10);
+	assert_int_equal(f->err.code, 0);
+	assert_int_equal(f->n, 0);
 }
 
 static void test_old_logs_go(void **state)
