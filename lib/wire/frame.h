@@ -29,6 +29,7 @@ enum feature { FEATURE_PROGRESS = 1, FEATURE_CANCEL = 2, FEATURE_RESUME = 4 };
 
 enum stage { STAGE_DOWNLOADING, STAGE_LOADING, STAGE_RUNNING, STAGE_UPLOADING };
 const char *stage_name(enum stage s);
+json_t *features_encode(unsigned bits); /* an array of their names */
 
 struct claim {
 	char *job_id, *game_id, *asset_name, *model;

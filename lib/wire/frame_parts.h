@@ -6,7 +6,6 @@
 #include "lib/wire/frame.h"
 
 bool stage_parse(const char *s, enum stage *out);
-json_t *features_encode(unsigned bits);
 /* The string array "features" of an object; unknown names are skipped. */
 int features_decode(json_t *json, const char *where, unsigned *bits, struct err *e) MUST_CHECK;
 /* A new object {"type": type}. */

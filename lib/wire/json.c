@@ -7,6 +7,7 @@
 
 #include "lib/base/buf.h"
 #include "lib/base/mem.h"
+#include "lib/base/utf8.h"
 #include "lib/wire/fields.h"
 #include "lib/wire/frame.h"
 #include "lib/wire/json_write.h"
@@ -129,28 +130,6 @@ json_t *json_parse(const char *text, size_t len, struct err *e)
 	return json;
 }
 
-/* Length of the UTF-8 sequence at s, 0 when there is no valid one. */
-static size_t utf8_len(const unsigned char *s)
-{
-	static const struct {
-		unsigned char mask, lead;
-		unsigned min;
-	} forms[] = {{0x80, 0, 0}, {0xe0, 0xc0, 0x80}, {0xf0, 0xe0, 0x800}, {0xf8, 0xf0, 0x10000}};
-	for (size_t n = 1; n <= ARRAY_LEN(forms); n++) {
-		if ((*s & forms[n - 1].mask) != forms[n - 1].lead)
-			continue;
-		unsigned code = *s & (unsigned char)~forms[n - 1].mask;
-		for (size_t i = 1; i < n; i++) {
-			if ((s[i] & 0xc0) != 0x80)
-				return 0;
-			code = code << 6 | (s[i] & 0x3f);
-		}
-		bool surrogate = code >= 0xd800 && code <= 0xdfff;
-		return code < forms[n - 1].min || surrogate || code > 0x10ffff ? 0 : n;
-	}
-	return 0;
-}
-
 json_t *json_text(const char *s)
 {
 	if (!s)
@@ -161,7 +140,7 @@ json_t *json_text(const char *s)
 	size_t len = strlen(s), n = 0;
 	auto_free char *clean = xmalloc(3 * len + 1);
 	for (size_t i = 0; i < len;) {
-		size_t seq = utf8_len((const unsigned char *)s + i);
+		size_t seq = utf8_sequence(s + i, len - i);
 		const char *from = seq ? s + i : "\xef\xbf\xbd";
 		size_t add = seq ? seq : 3;
 		memcpy(clean + n, from, add);

@@ -83,11 +83,11 @@ static json_t *pending_json(const struct request_record *q)
 {
 	json_t *o = json_object();
 
-	set_text(o, "requestId", q->id);
-	set_text(o, "status", q->status);
-	set_text(o, "installId", q->install_id);
-	set_text(o, "userAgent", q->user_agent);
-	set_text(o, "peer", q->peer);
+	json_set_text(o, "requestId", q->id);
+	json_set_text(o, "status", q->status);
+	json_set_text(o, "installId", q->install_id);
+	json_set_text(o, "userAgent", q->user_agent);
+	json_set_text(o, "peer", q->peer);
 	set_time(o, "createdAt", q->created_ms);
 	if (q->capabilities)
 		json_object_set_new(o, "capabilities", json_deep_copy(q->capabilities));

@@ -111,12 +111,6 @@ bool request_int(struct request *r, const char *name, int64_t min, int64_t max, 
 	return true;
 }
 
-void set_text(json_t *o, const char *key, const char *value)
-{
-	if (value)
-		json_object_set_new(o, key, json_string(value));
-}
-
 void set_time(json_t *o, const char *key, int64_t wall_ms)
 {
 	char text[TIME_TEXT_LEN];

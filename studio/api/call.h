@@ -6,6 +6,7 @@
 
 #include "lib/base/list.h"
 #include "lib/net/server.h"
+#include "lib/wire/fields.h"
 #include "studio/api/api.h"
 #include "studio/storage/storage.h"
 
@@ -46,9 +47,8 @@ json_t *request_json(struct request *r);
  * answered 400. */
 bool request_int(struct request *r, const char *name, int64_t min, int64_t max, int64_t *out);
 
-/* Adds a field unless the value is NULL. */
-void set_text(json_t *o, const char *key, const char *value);
-void set_time(json_t *o, const char *key, int64_t wall_ms); /* nothing for 0 */
+/* Adds a time unless it is 0. */
+void set_time(json_t *o, const char *key, int64_t wall_ms);
 
 /* upload_route.c: every upload lets its intake go; nothing of it may come any more. */
 void uploads_end(struct api *a);

@@ -24,11 +24,11 @@ static const char *result_type(const struct job_record *j)
 
 static void encode_result(json_t *o, const struct job_record *j)
 {
-	set_text(o, "resultType", result_type(j));
+	json_set_text(o, "resultType", result_type(j));
 	if (!j->blob)
 		return;
-	set_text(o, "ext", j->ext);
-	set_text(o, "sha256", j->sha256);
+	json_set_text(o, "ext", j->ext);
+	json_set_text(o, "sha256", j->sha256);
 	json_object_set_new(o, "bytes", json_integer(j->bytes));
 }
 
@@ -52,23 +52,23 @@ static void encode_full(json_t *o, const struct job_record *j)
 		json_object_set_new(o, "modelSource", json_deep_copy(j->source));
 	if (j->result)
 		json_object_set_new(o, "result", json_deep_copy(j->result));
-	set_text(o, "prompt", j->prompt);
+	json_set_text(o, "prompt", j->prompt);
 }
 
 json_t *job_encode(const struct job_record *j, bool full)
 {
 	json_t *o = json_object();
 
-	set_text(o, "id", j->id);
-	set_text(o, "state", job_state_name(j->state));
-	set_text(o, "kind", j->kind);
-	set_text(o, "model", j->model);
-	set_text(o, "gameId", j->game_id);
-	set_text(o, "assetName", j->asset_name);
+	json_set_text(o, "id", j->id);
+	json_set_text(o, "state", job_state_name(j->state));
+	json_set_text(o, "kind", j->kind);
+	json_set_text(o, "model", j->model);
+	json_set_text(o, "gameId", j->game_id);
+	json_set_text(o, "assetName", j->asset_name);
 	json_object_set_new(o, "vramGbEstimate", json_real(j->vram_gb_estimate));
 	json_object_set_new(o, "attempts", json_integer(j->attempts));
-	set_text(o, "workerId", j->worker_id);
-	set_text(o, "error", j->error);
+	json_set_text(o, "workerId", j->worker_id);
+	json_set_text(o, "error", j->error);
 	encode_result(o, j);
 	encode_history(o, j);
 	if (full)

@@ -39,7 +39,7 @@ static void answer(struct request *r, struct page *p, bool more)
 
 	if (more) {
 		auto_free char *cursor = xasprintf("%lld", (long long)p->before);
-		set_text(o, "nextCursor", cursor);
+		json_set_text(o, "nextCursor", cursor);
 	}
 	respond_json(r, 200, o);
 }

@@ -18,7 +18,6 @@
 #define ADDRESSES    4096
 #define ADDRESS_TEXT 64
 #define TOKEN_BYTES  32
-#define REASON_MAX   1000
 
 struct address {
 	UT_hash_handle hh;
@@ -310,10 +309,6 @@ void admission_decide(struct admission *a, const char *request_id, const char *r
 {
 	char hex[33];
 	char id[40];
-	if (reason && strlen(reason) > REASON_MAX) {
-		answer_error(done, arg, 400, "invalid_request", "reason is longer than 1000 bytes");
-		return;
-	}
 	rng_hex(a->d.rng, hex, 16);
 	snprintf(id, sizeof(id), "wk-%s", hex);
 	a->d.storage->ops->request_decide(a->d.storage, request_id, reason == NULL, id, reason,

@@ -27,8 +27,8 @@ void admission_request(struct admission *a, const char *peer, const char *body, 
 		       admission_done *done, void *arg);
 void admission_poll(struct admission *a, const char *request_id, const struct secret *bearer,
 		    admission_done *done, void *arg);
-/* reason NULL: approve. 200 {requestId, status, workerId?}; 404; 409 when it was decided already.
- */
+/* reason NULL: approve; its length is the caller's to bound. 200 {requestId, status, workerId?};
+ * 404; 409 when it was decided already. */
 void admission_decide(struct admission *a, const char *request_id, const char *reason,
 		      admission_done *done, void *arg);
 

@@ -13,18 +13,6 @@ static json_t *time_json(int64_t ms)
 	return json_string(text);
 }
 
-static json_t *features_json(unsigned features)
-{
-	json_t *a = json_array();
-	if (features & FEATURE_PROGRESS)
-		json_array_append_new(a, json_string("progress"));
-	if (features & FEATURE_CANCEL)
-		json_array_append_new(a, json_string("cancel"));
-	if (features & FEATURE_RESUME)
-		json_array_append_new(a, json_string("resume"));
-	return a;
-}
-
 static const char *current_job(const struct seat *seat)
 {
 	list_each (it, &seat->holds) {
@@ -52,7 +40,7 @@ json_t *hub_worker_status(const struct hub *h, const char *worker_id)
 	json_object_set_new(o, "since", time_json(s->since_ms));
 	if (s->beat_ms)
 		json_object_set_new(o, "lastHeartbeat", time_json(s->beat_ms));
-	json_object_set_new(o, "features", features_json(s->features));
+	json_object_set_new(o, "features", features_encode(s->features));
 	json_object_set_new(o, "capabilities", capabilities_encode(s->capabilities));
 	return o;
 }
