@@ -175,6 +175,9 @@ int journal_load(struct journal *j, journal_each *fn, void *arg, bool *torn, str
 		return rc;
 	*torn = replay(j, text, len);
 	j->size = len;
+	/* Without a first record the numbers begin anew, and older ones must not seem to follow. */
+	if (j->seq == 0 && !*torn && truncate(j->path, 0) == 0)
+		j->size = 0;
 	for (size_t i = 0; i < j->n_live; i++) {
 		struct record r;
 		size_t off = j->live[i].off;
