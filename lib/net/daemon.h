@@ -41,7 +41,7 @@ struct request {
 	char *path, *method;
 	struct secret bearer;
 	char peer[64];
-	bool bearer_read, suspended, in_callback, answered, upgraded, done;
+	bool bearer_read, suspended, in_callback, answered, refused, upgraded, done;
 	struct buf body;
 	size_t received;
 	struct list values; /* decoded query values handed out */

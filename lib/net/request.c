@@ -164,6 +164,11 @@ void request_resume(struct request *r)
 
 static void answer(struct request *r, int status, struct MHD_Response *response)
 {
+	if (r->refused) { /* for its body, while the owner was busy with the beginning of it */
+		MHD_destroy_response(response);
+		resume(r);
+		return;
+	}
 	if (r->answered)
 		abort(); /* a handler answered twice */
 	r->answered = true;
@@ -242,6 +247,13 @@ void respond_file(struct request *r, const char *path, const char *content_type,
 	answer(r, 200, response);
 }
 
+/* The server's own answer to a bad body. One of the owner's that comes later is dropped. */
+static void refuse(struct request *r, int status, const char *code, const char *text)
+{
+	respond_error(r, status, code, "%s", text);
+	r->refused = true;
+}
+
 /* ---- multipart ---- */
 
 static void on_field(void *arg, const char *name, const char *text, size_t len)
@@ -282,7 +294,7 @@ static void feed_multipart(struct request *r, const char *data, size_t len)
 	struct err e = ERR_INIT;
 	int rc = multipart_feed(r->multipart, data, len, &e);
 	if (rc && !r->answered)
-		respond_error(r, rc == -EMSGSIZE ? 413 : 400, "bad_request", "%s", e.text);
+		refuse(r, rc == -EMSGSIZE ? 413 : 400, "bad_request", e.text);
 }
 
 /* ---- MHD's calls ---- */
@@ -385,13 +397,10 @@ static enum MHD_Result step_headers(struct request *r)
 static void take_body(struct request *r, const char *data, size_t n)
 {
 	r->in_callback = true;
-	if (r->received > r->route->max_body)
-		respond_error(r, 413, "too_large", "the body may have at most %zu bytes",
-			      r->route->max_body);
-	else if (r->multipart)
+	if (r->multipart && r->received <= r->route->max_body)
 		feed_multipart(r, data, n);
-	else if (!buf_add(&r->body, data, n))
-		respond_error(r, 413, "too_large", "the body is too long");
+	else if (r->multipart || !buf_add(&r->body, data, n))
+		refuse(r, 413, "too_large", "the body is longer than it may be here");
 	r->in_callback = false;
 }
 
@@ -412,7 +421,7 @@ static void handle(struct request *r)
 	r->phase = PHASE_HANDLED;
 	r->in_callback = true;
 	if (r->multipart && !multipart_complete(r->multipart))
-		respond_error(r, 400, "bad_request", "the multipart body is cut");
+		refuse(r, 400, "bad_request", "the multipart body is cut");
 	else
 		r->route->handle(r, r->server->spec.arg);
 	r->in_callback = false;

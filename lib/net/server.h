@@ -53,8 +53,8 @@ void *request_data(const struct request *r);
 void request_pause(struct request *r); /* stop reading the body (back-pressure) */
 void request_resume(struct request *r);
 
-/* Answers: each ends the request (the memory follows later). Answering twice is a bug that aborts.
- */
+/* Answers: each ends the request (the memory follows later). Answering twice is a bug that aborts;
+ * only where the server itself has refused a bad body meanwhile, the answer is dropped. */
 void respond_json(struct request *r, int status, json_t *body); /* takes the reference */
 void respond_text(struct request *r, int status, const char *content_type, const char *body,
 		  size_t len);

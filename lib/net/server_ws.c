@@ -164,6 +164,7 @@ static struct ws_peer *peer_new(struct request *r)
 	p->server = r->server;
 	ws_stream_init(&p->stream, r->server->loop, false, &socket_io);
 	p->stream.conn.ops = &server_ops;
+	p->stream.plain = true;
 	p->path = xstrdup(r->path);
 	p->param = r->params.n ? xstrdup(r->params.values[0]) : NULL;
 	secret_copy(&p->bearer, request_bearer(r));

@@ -313,6 +313,7 @@ struct conn *ws_client_connect(struct transport *tr, const struct connect_reques
 	struct ws *w = xcalloc(1, sizeof *w);
 	ws_stream_init(&w->stream, n->loop, true, &curl_io);
 	w->stream.conn = (struct conn){tr->ops, ev, arg};
+	w->stream.plain = strncmp(r->url, "ws:", 3) == 0;
 	w->t.done = on_reached;
 	w->protocol = xstrdup(r->subprotocol);
 	secret_copy(&w->bearer, r->bearer);

@@ -82,7 +82,7 @@ static void on_ready(uv_poll_t *poll, int status, int events);
 
 static void watch(struct ws_stream *s)
 {
-	int want = UV_READABLE | (s->out.len ? UV_WRITABLE : 0);
+	int want = UV_READABLE | (s->blocked ? UV_WRITABLE : 0);
 	if (!s->poll || s->state == WS_STATE_GONE || want == s->watched)
 		return;
 	s->watched = want;
@@ -98,19 +98,30 @@ static void after_write(struct ws_stream *s)
 	}
 }
 
+static void read_in(struct ws_stream *s);
+
+/* The peer may have said why, with a close frame that waits to be read, before it went. */
+static void write_failed(struct ws_stream *s, const char *text)
+{
+	read_in(s);
+	ws_stream_end(s, CONN_LOST, 0, 1006, text);
+}
+
 static void write_out(struct ws_stream *s)
 {
 	struct err e = ERR_INIT;
 	size_t total = 0;
-	while (total < s->out.len) {
+	s->blocked = false;
+	while (total < s->out.len && !s->blocked) {
 		ssize_t n = s->io->write(s, s->out.data + total, s->out.len - total, &e);
-		if (n == -EAGAIN)
-			break;
-		if (n <= 0) {
-			ws_stream_end(s, CONN_LOST, 0, 1006, e.text);
+		if (n == -EAGAIN) {
+			s->blocked = true;
+		} else if (n <= 0) {
+			write_failed(s, e.text);
 			return;
+		} else {
+			total += (size_t)n;
 		}
-		total += (size_t)n;
 	}
 	buf_consume(&s->out, total);
 	if (total && !s->out.len)
@@ -133,11 +144,20 @@ static void flush_soon(struct ws_stream *s)
 		timer_start(&s->flush, &s->loop->clock, 0, flush_now, s);
 }
 
+/* From the system, as RFC 6455, section 5.3 wants it, but not with a system call for each frame. */
+static void next_mask(struct ws_stream *s, unsigned char mask[4])
+{
+	if (s->mask_at == 0)
+		rng_bytes(&s->rng, s->masks, sizeof s->masks);
+	memcpy(mask, s->masks + s->mask_at, 4);
+	s->mask_at = (s->mask_at + 4) % sizeof s->masks;
+}
+
 static bool add_frame(struct ws_stream *s, enum ws_opcode op, const void *data, size_t len)
 {
 	unsigned char mask[4];
 	if (s->client)
-		rng_bytes(&s->rng, mask, sizeof mask);
+		next_mask(s, mask);
 	if (!ws_frame_write(&s->out, op, data, len, s->client ? mask : NULL))
 		return false;
 	flush_soon(s);
@@ -192,18 +212,25 @@ static void on_ping(void *arg, const void *data, size_t len)
 	(void)!add_frame(arg, WS_PONG, data, len);
 }
 
+/* A close frame as far as the socket takes it at once: whether it got through changes nothing, the
+ * end that follows is what the owner hears. */
+static void say_last(struct ws_stream *s, int code, const char *reason)
+{
+	struct err e = ERR_INIT;
+	char payload[125];
+	if (s->state == WS_STATE_OPEN &&
+	    add_frame(s, WS_CLOSE, payload, ws_close_payload(payload, code, reason)))
+		(void)!s->io->write(s, s->out.data, s->out.len, &e);
+}
+
 static void on_close(void *arg, int code, const char *reason)
 {
 	struct ws_stream *s = arg;
-	char payload[125];
 	if (s->state == WS_STATE_LEAVING) { /* the answer to ours */
 		ws_stream_drop(s);
 		return;
 	}
-	/* The close is echoed as far as the socket takes it at once. */
-	if (add_frame(s, WS_CLOSE, payload,
-		      ws_close_payload(payload, code == 1005 ? 1000 : code, "")))
-		write_out(s);
+	say_last(s, code == 1005 ? 1000 : code, "");
 	ws_stream_end(s, CONN_CLOSED, 0, code, reason);
 }
 
@@ -213,11 +240,8 @@ static const struct ws_reader_events reader_events = {on_text, on_ping, on_close
  * the end. */
 static void broke_rule(struct ws_stream *s, const char *text)
 {
-	char payload[125];
 	int code = s->client ? 1002 : CLOSE_PROTOCOL_VIOLATION;
-	if (s->state == WS_STATE_OPEN &&
-	    add_frame(s, WS_CLOSE, payload, ws_close_payload(payload, code, text)))
-		write_out(s);
+	say_last(s, code, text);
 	ws_stream_end(s, CONN_PROTOCOL, 0, code, text);
 }
 
@@ -246,6 +270,8 @@ static void read_in(struct ws_stream *s)
 			return;
 		}
 		feed(s, data, (size_t)n);
+		if (s->plain && (size_t)n < sizeof data) /* there is no more, or poll tells */
+			return;
 	}
 	flush_soon(s);
 }
@@ -255,7 +281,8 @@ static void on_ready(uv_poll_t *poll, int status, int events)
 	struct ws_stream *s = poll->data;
 	if (status < 0 || events & (UV_READABLE | UV_DISCONNECT))
 		read_in(s);
-	if (s->state != WS_STATE_GONE && events & UV_WRITABLE)
+	/* What the events just read led to leaves at once. */
+	if (s->state != WS_STATE_GONE && s->out.len && (!s->blocked || events & UV_WRITABLE))
 		write_out(s);
 	watch(s);
 }

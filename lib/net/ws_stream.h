@@ -40,7 +40,10 @@ struct ws_stream {
 	uv_poll_t *poll; /* NULL until ws_stream_watch() */
 	int watched;
 	struct buf out;
-	bool undrained;
+	bool undrained, blocked; /* blocked: the socket took no more */
+	bool plain;		 /* no TLS in between: a short read emptied the socket */
+	unsigned char masks[256];
+	size_t mask_at;
 	struct ws_reader reader;
 	struct timer timer, flush, end;
 	struct conn_end ending;

@@ -15,7 +15,7 @@ struct world {
 	char seen[256], file[512];
 	int handled, gone, begun, files;
 	size_t bytes;
-	bool pause, refuse, held_now;
+	bool pause, refuse, held_now, answer_later;
 };
 
 static void on_gone(void *data)
@@ -118,8 +118,14 @@ static void file(struct request *r, const char *name, const char *filename, cons
 
 static void file_data(struct request *r, const void *data, size_t len)
 {
+	struct world *w = request_data(r);
 	(void)data;
-	((struct world *)request_data(r))->bytes += len;
+	w->bytes += len;
+	if (w->answer_later) {
+		w->held = r;
+		request_pause(r);
+		timer_start(&w->later, &w->f->loop.clock, 20, later, w);
+	}
 }
 
 static void uploaded(struct request *r, void *arg)
@@ -661,6 +667,31 @@ static void uploads_that_are_broken(void **state)
 	world_free(w);
 }
 
+/* The owner answers what it got of a body whose rest the server has refused. */
+static void both_answer(void **state)
+{
+	(void)state;
+	static const char body[] =
+	    "--b\r\nContent-Disposition: form-data; name=image; filename=f\r\n"
+	    "\r\nabc\r\n--bogus\r\n";
+	struct world *w = world_new();
+	struct raw r;
+	w->answer_later = true;
+	auto_free char *text =
+	    xasprintf("POST /upload HTTP/1.1\r\nHost: h\r\nContent-Type: multipart/form-data; "
+		      "boundary=b\r\nContent-Length: %zu\r\n\r\n%s",
+		      sizeof body - 1, body);
+	raw_connect(&r, w->f);
+	raw_send(&r, text);
+	raw_await(&r, "\r\n\r\n");
+	assert_int_equal(raw_status(&r), 400);
+	raw_close(&r);
+	live(w->f, 10);
+	assert_int_equal(w->handled, 0);
+	assert_int_equal(w->gone, 1);
+	world_free(w);
+}
+
 /* Any boundary of the wire's packets: each byte comes alone. */
 static void an_upload_byte_by_byte(void **state)
 {
@@ -876,6 +907,7 @@ int main(void)
 	    cmocka_unit_test(uploads),
 	    cmocka_unit_test(uploads_that_are_refused),
 	    cmocka_unit_test(uploads_that_are_broken),
+	    cmocka_unit_test(both_answer),
 	    cmocka_unit_test(an_upload_byte_by_byte),
 	    cmocka_unit_test(the_client_leaves_in_the_middle),
 	    cmocka_unit_test(the_server_goes_in_the_middle),
