@@ -131,6 +131,7 @@ static void session_ended(void *arg, enum session_outcome outcome)
 	    [SESSION_AUTH_FAILED] = EXIT_AUTH,
 	    [SESSION_FATAL] = EXIT_FATAL,
 	    [SESSION_EXHAUSTED] = EXIT_EXHAUSTED,
+	    [SESSION_STUDIO_ERROR] = EXIT_STUDIO_ERROR,
 	};
 	struct daemon *d = arg;
 	d->exit_code = codes[outcome];

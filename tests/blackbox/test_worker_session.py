@@ -3,6 +3,8 @@
 SPDX-License-Identifier: MIT"""
 
 import contextlib
+import pathlib
+import re
 import signal
 import socket
 import time
@@ -11,6 +13,7 @@ import unittest
 from peers import STALL, SUBPROTOCOL, TOKEN, WORKER_ID, Studio, Worker, llm, until
 
 AUTH, FATAL = "auth failed: ", "fatal: "
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
 class Opening(unittest.TestCase):
@@ -209,6 +212,19 @@ class Ending(unittest.TestCase):
             session.expect("hello")
             session.send({"type": "error", "code": "worker_deleted", "message": "gone"})
             self.ended(worker, "server error before welcome worker_deleted: gone")
+
+    def test_exit_codes_of_error_frames(self):
+        """A studio's own trouble does not take a worker off for good: 8 is none of the unit's RestartPreventExitStatus."""
+        unit = (ROOT / "packaging/studio-worker.service").read_text()
+        [prevented] = re.findall(r"^RestartPreventExitStatus=(.*)$", unit, re.M)
+        expected = {"internal_error": 8, "protocol_violation": 8, "worker_deleted": 6, "duplicate_worker": 6, "auth_failed": 5}
+        for code, exit_code in expected.items():
+            with self.subTest(code), Studio() as studio, Worker(studio) as worker:
+                session = studio.accept()
+                session.welcome()
+                session.send({"type": "error", "code": code, "message": "no"})
+                self.assertEqual(worker.wait_exit(), exit_code)
+                self.assertEqual(str(exit_code) in prevented.split(), exit_code != 8)
 
     def test_exit_codes_tell_apart(self):
         codes = {}

@@ -14,6 +14,8 @@ enum exit_code {
 	EXIT_FATAL = 6,	    /* the studio ended us: deleted, or another worker has our id; a restart
 			       does not help */
 	EXIT_EXHAUSTED = 7, /* ws_reconnect_attempts failed in a row: a restart tries again */
+	EXIT_STUDIO_ERROR = 8, /* the studio ended the session with an error of its own, or found
+				  one of our frames wrong: a restart tries again */
 };
 
 #endif

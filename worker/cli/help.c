@@ -17,7 +17,8 @@ static void overview(void)
 	     "`studio-worker COMMAND --help` tells more. --config FILE names the config.toml;\n"
 	     "identity.json and state/ are kept beside it.\n"
 	     "exit codes: 0 fine, 1 failed, 2 usage, 3 broken config, 4 no daemon runs,\n"
-	     "            5 token refused, 6 ended by the studio, 7 gave up reconnecting");
+	     "            5 token refused, 6 ended by the studio, 7 gave up reconnecting,\n"
+	     "            8 an error of the studio; 7 and 8: a restart tries again");
 }
 
 static int run(struct cli *cli, int argc, char **argv)

@@ -71,8 +71,10 @@ static void on_error(struct session *s, const struct studio_frame *f)
 		session_disconnect(s, NULL);
 	else if (f->error == ERROR_AUTH_FAILED)
 		session_auth_failed(s, message);
+	else if (f->error == ERROR_INTERNAL || f->error == ERROR_PROTOCOL_VIOLATION)
+		session_fatal(s, SESSION_STUDIO_ERROR, why);
 	else
-		session_fatal(s, why);
+		session_fatal(s, SESSION_FATAL, why);
 }
 
 static void on_resumed(struct session *s, const struct studio_frame *f)

@@ -33,7 +33,7 @@ int session_send(struct session *s, const char *frame, struct err *e) MUST_CHECK
 /* Ends the connection and backs off. cause NULL: a plain disconnect; else logged as a session error. */
 void session_disconnect(struct session *s, const char *cause);
 void session_auth_failed(struct session *s, const char *reason);
-void session_fatal(struct session *s, const char *reason);
+void session_fatal(struct session *s, enum session_outcome outcome, const char *reason);
 void session_refresh_config(struct session *s);
 
 /* frames.c */

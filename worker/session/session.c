@@ -21,11 +21,6 @@ static const char *const state_names[] = {
     "waiting", "connecting", "greeting", "serving", "backing_off", "ended",
 };
 
-const char *session_state_name(enum session_state s)
-{
-	return state_names[s];
-}
-
 #define TO(s) (1u << SESSION_##s)
 static const unsigned moves[] = {
     [SESSION_WAITING] = TO(CONNECTING) | TO(ENDED),
@@ -100,10 +95,10 @@ void session_auth_failed(struct session *s, const char *reason)
 	finish(s, SESSION_AUTH_FAILED, "auth failed");
 }
 
-void session_fatal(struct session *s, const char *reason)
+void session_fatal(struct session *s, enum session_outcome outcome, const char *reason)
 {
 	log_error(s->d.log, "ws", NULL, "fatal: %s", reason);
-	finish(s, SESSION_FATAL, reason);
+	finish(s, outcome, reason);
 }
 
 static void after_backoff(void *arg)
@@ -229,7 +224,7 @@ static void closed_by_studio(struct session *s, const struct conn_end *end)
 		break;
 	case CLOSE_DUPLICATE_WORKER:
 	case CLOSE_WORKER_DELETED:
-		session_fatal(s, text);
+		session_fatal(s, SESSION_FATAL, text);
 		break;
 	default:
 		session_disconnect(s, NULL);

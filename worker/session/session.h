@@ -19,8 +19,8 @@ enum session_state {
 };
 enum session_outcome { /* why it ended; the program's exit code follows from it */
 	SESSION_STOPPED, SESSION_AUTH_FAILED, SESSION_FATAL, SESSION_EXHAUSTED,
+	SESSION_STUDIO_ERROR, /* error frames internal_error, protocol_violation: a new start may help */
 };
-const char *session_state_name(enum session_state s);
 
 struct session_deps {
 	struct clock *clock;

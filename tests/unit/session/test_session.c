@@ -248,9 +248,12 @@ static void error_frames(void **state)
 		bool over;
 		enum session_outcome outcome;
 	} rows[] = {
-	    {"auth_failed", true, SESSION_AUTH_FAILED}, {"protocol_violation", true, SESSION_FATAL},
-	    {"duplicate_worker", true, SESSION_FATAL},	{"worker_deleted", true, SESSION_FATAL},
-	    {"internal_error", true, SESSION_FATAL},	{"out_of_coffee", false, SESSION_STOPPED},
+	    {"auth_failed", true, SESSION_AUTH_FAILED},
+	    {"protocol_violation", true, SESSION_STUDIO_ERROR},
+	    {"duplicate_worker", true, SESSION_FATAL},
+	    {"worker_deleted", true, SESSION_FATAL},
+	    {"internal_error", true, SESSION_STUDIO_ERROR},
+	    {"out_of_coffee", false, SESSION_STOPPED},
 	};
 	for (size_t i = 0; i < 2 * ARRAY_LEN(rows); i++) {
 		bool early = i % 2;
@@ -270,7 +273,7 @@ static void error_frames(void **state)
 		assert_int_equal(r->over, rows[i / 2].over);
 		if (!r->over)
 			expect_log(r, "warn ws: disconnected; reconnect attempt 1 in 1000ms\n");
-		else if (rows[i / 2].outcome == SESSION_FATAL)
+		else if (rows[i / 2].outcome != SESSION_AUTH_FAILED)
 			expect_log(r, "error ws: fatal: ");
 		else
 			expect_log(r, "error ws: auth failed: because. Re-register the worker.\n");
