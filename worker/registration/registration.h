@@ -4,7 +4,9 @@
  *      ▲                     │ └──────────▶ rejected   (until `register --reset`)
  *      └──── stale (404/401) ┘
  *
- * One HTTP exchange a tick at most; whatever happened is on disk before the next step.
+ * One HTTP exchange a tick at most; whatever happened is on disk before the next step. The identity
+ * (under a kilobyte) is read and saved, fsync included, on the calling thread: a few times in a
+ * worker's life, and a pool would only add states between the two.
  * SPDX-License-Identifier: MIT */
 #ifndef REGISTRATION_REGISTRATION_H
 #define REGISTRATION_REGISTRATION_H
