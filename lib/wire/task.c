@@ -275,25 +275,6 @@ const char *task_prompt(const struct task *t)
 	return "";
 }
 
-const char *task_ext(const struct task *t)
-{
-	if (!t->known)
-		return NULL;
-	switch (t->kind) {
-	case KIND_IMAGE:
-		return t->image.ext;
-	case KIND_TTS:
-		return t->tts.ext;
-	case KIND_VIDEO:
-		return t->video.ext;
-	case KIND_LLM:
-	case KIND_STT:
-	case KIND_COUNT:
-		break;
-	}
-	return NULL;
-}
-
 void task_digest(const json_t *task, const json_t *source, char hex[65])
 {
 	struct buf both;

@@ -75,8 +75,6 @@ int task_validate(const struct task *t, struct err *e) MUST_CHECK;
 void task_free(struct task *t);
 /* The full prompt as the protocol defines it per kind; "" for an unknown kind. */
 const char *task_prompt(const struct task *t);
-/* The asked file extension, NULL for JSON kinds. */
-const char *task_ext(const struct task *t);
 /* SHA-256 (hex) of the canonical JSON (sorted keys, compact) of task and model source: "the same
  * task". */
 void task_digest(const json_t *task, const json_t *source, char hex[65]);

@@ -140,6 +140,21 @@ static void decide(struct fake_lab *lab, const struct engine_job *job, struct fa
 		timer_start(&r->timer, lab->env.clock, lab->duration(lab->arg, job), end_run, r);
 }
 
+/* NULL for kinds whose result is JSON. */
+static const char *asked_ext(const struct task *t)
+{
+	switch (t->kind) {
+	case KIND_IMAGE:
+		return t->image.ext;
+	case KIND_TTS:
+		return t->tts.ext;
+	case KIND_VIDEO:
+		return t->video.ext;
+	default:
+		return NULL;
+	}
+}
+
 static struct engine_run *start(struct engine *e, const struct engine_job *job,
 				const struct engine_events *ev, void *arg, bool *retryable,
 				struct err *err)
@@ -157,7 +172,7 @@ static struct engine_run *start(struct engine *e, const struct engine_job *job,
 	r->job_id = xstrdup(job->job_id);
 	r->prompt = xstrdup(task_prompt(job->task));
 	r->scratch = xstrdup(job->scratch);
-	r->ext = xstrdup_opt(task_ext(job->task));
+	r->ext = xstrdup_opt(asked_ext(job->task));
 	list_push_back(&lab->runs, &r->node);
 	lab->starts++;
 	if (lab->started)

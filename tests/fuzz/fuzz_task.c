@@ -14,7 +14,6 @@ static void try_task(json_t *json)
 		return;
 	if (!task_prompt(t))
 		__builtin_trap();
-	(void)task_ext(t);
 	(void)task_validate(t, &e);
 	task_free(t);
 }

@@ -41,7 +41,6 @@ static void defaults(void **state)
 	assert_string_equal(t->image.ext, "webp");
 	assert_false(t->image.has_seed || t->image.has_denoise || t->image.has_cfg_scale);
 	assert_string_equal(task_prompt(t), "p");
-	assert_string_equal(task_ext(t), "webp");
 	task_free(t);
 
 	t = task("{\"kind\":\"llm\",\"messages\":[{\"role\":\"user\",\"content\":\"a\"},"
@@ -52,24 +51,22 @@ static void defaults(void **state)
 	assert_int_equal(t->llm.n_stop, 1);
 	assert_null(t->llm.reasoning);
 	assert_string_equal(task_prompt(t), "b");
-	assert_null(task_ext(t));
 	task_free(t);
 
 	t = task("{\"kind\":\"audio_stt\",\"inputUrl\":\"u\",\"vad\":false}");
 	assert_string_equal(task_prompt(t), "u");
 	assert_true(t->stt.has_vad && !t->stt.vad);
-	assert_null(task_ext(t));
 	task_free(t);
 
 	t = task("{\"kind\":\"audio_tts\",\"text\":\"hi\"}");
 	assert_string_equal(t->tts.voice, "default");
-	assert_string_equal(task_ext(t), "wav");
+	assert_string_equal(t->tts.ext, "wav");
 	assert_string_equal(task_prompt(t), "hi");
 	task_free(t);
 
 	t = task("{\"kind\":\"video\",\"prompt\":\"p\"}");
 	assert_true(t->video.seconds == 2.0 && !t->video.has_fps);
-	assert_string_equal(task_ext(t), "mp4");
+	assert_string_equal(t->video.ext, "mp4");
 	task_free(t);
 }
 
@@ -81,7 +78,6 @@ static void unknown_kind(void **state)
 	assert_false(t->known);
 	assert_string_equal(t->kind_text, "hologram");
 	assert_string_equal(task_prompt(t), "");
-	assert_null(task_ext(t));
 	assert_int_equal(task_validate(t, &e), -EINVAL);
 	task_free(t);
 }
