@@ -126,6 +126,14 @@ static int make_dir(const char *path, mode_t mode, struct err *e)
 	return sync_parent(path, e);
 }
 
+int fs_mkdir(const char *path, mode_t mode, struct err *e)
+{
+	int code = fs_step("mkdir", path);
+	if (!code && mkdir(path, mode) < 0)
+		code = errno;
+	return code ? err_sys(e, code, "cannot make the folder %s", path) : 0;
+}
+
 int fs_mkdirs(const char *path, mode_t mode, struct err *e)
 {
 	auto_free char *p = xstrdup(path);

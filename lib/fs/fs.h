@@ -26,6 +26,8 @@ int fs_write_atomic(const char *path, const void *data, size_t len, mode_t mode,
 		    struct err *e) MUST_CHECK;
 /* mkdir -p; existing folders keep their mode. */
 int fs_mkdirs(const char *path, mode_t mode, struct err *e) MUST_CHECK;
+/* One folder that is not there yet, and not synced: for what need not survive a crash. */
+int fs_mkdir(const char *path, mode_t mode, struct err *e) MUST_CHECK;
 /* Removes a file or a folder with all in it, never following links; a missing one is no error. */
 int fs_remove_tree(const char *path, struct err *e);
 int fs_rename(const char *from, const char *to,

@@ -8,7 +8,7 @@
 #include "lib/base/time.h"
 #include "lib/fs/fs.h"
 #include "lib/wire/fields.h"
-#include "worker/job/journal.h"
+#include "lib/fs/journal.h"
 #include "worker/registration/registration.h"
 
 static void add_common(json_t *o, const struct config *c, const struct identity *id, bool running)

@@ -90,9 +90,9 @@ void disk_submit(struct disk_op *op, void (*fn)(struct disk_op *), void (*then)(
 
 bool disk_close(struct disk *d)
 {
-	struct list_node *n;
-	while ((n = list_pop_front(&d->queue))) {
-		struct disk_op *op = list_entry(n, struct disk_op, node);
+	list_each_safe (it, &d->queue) {
+		struct disk_op *op = list_entry(it, struct disk_op, node);
+		list_remove(&d->queue, it);
 		(void)release_job(op);
 		op_free(op);
 	}

@@ -8,7 +8,7 @@
 #include "lib/base/mem.h"
 #include "lib/fs/fs.h"
 #include "lib/fs/sha256.h"
-#include "worker/job/journal.h"
+#include "lib/fs/journal.h"
 
 #define MANIFEST_MAX (8u << 20)
 #define JOURNAL_NAME "json.log"
@@ -190,7 +190,7 @@ static int read_entry(const char *dir, struct result **out, struct err *e)
 	int rc = fs_read(path, MANIFEST_MAX, &text, &len, e);
 	if (rc == 0)
 		rc = result_decode(text, len, &r, e);
-	if (rc < 0)
+	if (!r)
 		return rc;
 	if (!r->sha256)
 		rc = err_set(e, EPROTO, "the manifest names no file");

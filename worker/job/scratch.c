@@ -4,8 +4,6 @@
 
 #include <errno.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "lib/base/mem.h"
 #include "lib/fs/fs.h"
@@ -18,33 +16,24 @@ char *scratch_path(const char *state_dir, const char *job_id)
 	return xasprintf("%s/scratch/%s", state_dir, hex);
 }
 
-static int make(const char *path)
-{
-	int code = fs_fault ? fs_fault("mkdir", path) : 0;
-	if (code == 0 && mkdir(path, 0700) < 0)
-		code = errno;
-	return code;
-}
-
 int scratch_make(const char *path, struct err *e)
 {
-	int code = make(path); /* nearly always all there is to do */
-	if (code == 0)
-		return 0;
-	int rc = 0;
-	if (code == EEXIST)
+	struct err first = ERR_INIT;
+	int rc = fs_mkdir(path, 0700, &first); /* nearly always all there is to do */
+	if (rc == -EEXIST)
 		rc = fs_remove_tree(path, e);
-	else if (code != ENOENT)
-		rc = err_sys(e, code, "%s", path);
-	if (rc == 0)
+	else if (rc < 0 && rc != -ENOENT)
+		err_set(e, -rc, "%s", first.text);
+	else if (rc == 0)
+		return 0;
+	if (rc == 0 || rc == -ENOENT)
 		rc = fs_mkdirs(path, 0700, e);
 	return rc < 0 ? err_wrap(e, "can't make the job's scratch folder") : 0;
 }
 
 void scratch_remove(const char *path)
 {
-	if (rmdir(path) < 0 && errno != ENOENT)
-		(void)fs_remove_tree(path, NULL); /* swept at the next start otherwise */
+	(void)fs_remove_tree(path, NULL); /* swept at the next start otherwise */
 }
 
 void scratch_sweep(const char *state_dir)

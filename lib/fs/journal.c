@@ -1,8 +1,8 @@
 /* journal.c - see journal.h.
  * A record: "SWJ1 <number> <id> <head bytes> <body bytes> <sha-256>\n" head body "\n". A head of
- * digits only with no body is a grave: the record with that id is dead. Ids stay when records are
+ * digits with no body is a grave: the record with that id is dead. Ids stay when records are
  * numbered anew. SPDX-License-Identifier: MIT */
-#include "worker/job/journal.h"
+#include "lib/fs/journal.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -16,7 +16,7 @@
 #include "lib/fs/fs.h"
 #include "lib/fs/sha256.h"
 
-#define JOURNAL_MAX (256u << 20) /* far beyond ten minutes of results */
+#define JOURNAL_MAX (256u << 20) /* far beyond what is kept at a time */
 #define JOURNAL_CHUNK                                                                              \
 	(64u                                                                                       \
 	 << 10) /* space is taken ahead in such steps: then fdatasync need not touch the inode */
@@ -259,7 +259,7 @@ static int append(struct journal *j, const char *head, const char *body, struct 
 	};
 	buf_reset(&j->scratch);
 	if (!format(&j->scratch, r) || j->end + r->len > JOURNAL_MAX)
-		return err_set(e, EFBIG, "the result is too large for the outbox");
+		return err_set(e, EFBIG, "too large for %s", j->path);
 	int rc = reserve(j, r->len, e);
 	return rc < 0 ? rc : write_all(j, j->scratch.data, r->len, j->end, e);
 }

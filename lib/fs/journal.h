@@ -1,12 +1,12 @@
-/* journal.h - JSON results in one file of records, so that keeping one costs a write and an
+/* journal.h - small texts in one file of records, so that keeping one costs a write and an
  * fdatasync.
  *
  * Records follow each other with consecutive numbers; the first that is torn, or numbered
  * otherwise, ends the journal. When nothing in it is alive any more, writing starts over at the
  * front: what an older round left behind the new end has lower numbers and is never read.
  * SPDX-License-Identifier: MIT */
-#ifndef JOB_JOURNAL_H
-#define JOB_JOURNAL_H
+#ifndef FS_JOURNAL_H
+#define FS_JOURNAL_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -11,7 +11,7 @@
 #include "lib/base/mem.h"
 #include "lib/base/rng.h"
 #include "lib/fs/fs.h"
-#include "worker/job/journal.h"
+#include "lib/fs/journal.h"
 
 struct found {
 	size_t n;
