@@ -15,6 +15,7 @@ struct loop {
 	uv_timer_t wake;
 	uv_prepare_t prepare;
 	uv_signal_t sigterm, sigint;
+	bool running;	      /* inside loop_run() */
 	size_t working;	      /* pool jobs whose after() is still to come */
 	struct list children; /* child.c's: who is still alive */
 	timer_fn *on_stop;

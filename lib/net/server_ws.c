@@ -2,6 +2,8 @@
  * ws_stream over the plain socket. SPDX-License-Identifier: MIT */
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <openssl/evp.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -92,6 +94,10 @@ static void on_upgraded(void *arg, struct MHD_Connection *c, void *request, cons
 	p->fd = fd;
 	list_push_back(&s->sockets, &p->node);
 	fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+	/* MHD gives it back with Nagle's algorithm on: an offer right behind an ack would wait 40
+	 * ms for the peer's delayed acknowledgement. Fails on a Unix socket, which needs none of
+	 * it. */
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
 	if (ws_stream_watch(&p->stream, fd, never_ready, &e) < 0) {
 		log_error(s->log, "http", NULL, "%s", e.text);
 		ws_stream_drop(&p->stream);

@@ -279,6 +279,8 @@ static void read_in(struct ws_stream *s)
 static void on_ready(uv_poll_t *poll, int status, int events)
 {
 	struct ws_stream *s = poll->data;
+	if (status < 0)
+		s->watched = 0; /* libuv stops watching a broken socket; it may still hold bytes */
 	if (status < 0 || events & (UV_READABLE | UV_DISCONNECT))
 		read_in(s);
 	/* What the events just read led to leaves at once. */
