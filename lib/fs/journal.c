@@ -1,5 +1,5 @@
 /* journal.c - see journal.h.
- * A record: "SWJ1 <number> <id> <head bytes> <body bytes> <sha-256>\n" head body "\n". A head of
+ * A record: "SWJ1 <number> <id> <head bytes> <body bytes> <checksum>\n" head body "\n". A head of
  * digits with no body is a grave: the record with that id is dead. Ids stay when records are
  * numbered anew. SPDX-License-Identifier: MIT */
 #include "lib/fs/journal.h"
@@ -14,7 +14,6 @@
 #include "lib/base/buf.h"
 #include "lib/base/mem.h"
 #include "lib/fs/fs.h"
-#include "lib/fs/sha256.h"
 
 #define JOURNAL_MAX (256u << 20) /* far beyond what is kept at a time */
 #define JOURNAL_CHUNK                                                                              \
@@ -91,26 +90,42 @@ static void keep(struct journal *j, uint64_t id, size_t off, size_t len)
 	j->live[j->n_live++] = (struct live){id, off, len};
 }
 
-static void digest(const struct record *r, char hex[SHA256_HEX_LEN])
+static uint64_t mix(uint64_t sum, uint64_t word)
 {
-	uint64_t numbers[2] = {r->seq, r->id};
-	struct sha256 *s = sha256_new();
-	sha256_update(s, numbers, sizeof numbers);
-	sha256_update(s, r->head, r->head_len);
-	sha256_update(s, r->body, r->body_len);
-	sha256_final_hex(s, hex);
+	sum = (sum ^ word) * UINT64_C(0x9e3779b97f4a7c15);
+	return sum ^ sum >> 29;
+}
+
+static uint64_t mix_text(uint64_t sum, const char *text, size_t len)
+{
+	uint64_t word;
+	for (; len >= sizeof word; text += sizeof word, len -= sizeof word) {
+		memcpy(&word, text, sizeof word);
+		sum = mix(sum, word);
+	}
+	word = 0;
+	memcpy(&word, text, len);
+	return mix(mix(sum, word), len);
+}
+
+/* Against torn writes and rot, not against people: they could as well write a whole new record. */
+static uint64_t checksum(const struct record *r)
+{
+	uint64_t sum = mix(mix(0, r->seq), r->id);
+	return mix_text(mix_text(sum, r->head, r->head_len), r->body, r->body_len);
 }
 
 /* 1: a whole record; 0: none here; -1: one that is damaged. */
 static int parse(const char *text, size_t len, struct record *r)
 {
-	char line[RECORD_LINE_MAX], want[SHA256_HEX_LEN], hex[SHA256_HEX_LEN];
+	char line[RECORD_LINE_MAX];
+	uint64_t want;
 	int used = 0;
 	size_t n = len < sizeof line - 1 ? len : sizeof line - 1;
 	memcpy(line, text, n);
 	line[n] = '\0';
-	if (sscanf(line, "SWJ1 %" SCNu64 " %" SCNu64 " %zu %zu %64[0-9a-f]%n", &r->seq, &r->id,
-		   &r->head_len, &r->body_len, want, &used) != 5)
+	if (sscanf(line, "SWJ1 %" SCNu64 " %" SCNu64 " %zu %zu %16" SCNx64 "%n", &r->seq, &r->id,
+		   &r->head_len, &r->body_len, &want, &used) != 5)
 		return 0;
 	size_t at = (size_t)used;
 	if (r->head_len > JOURNAL_MAX || r->body_len > JOURNAL_MAX ||
@@ -119,17 +134,14 @@ static int parse(const char *text, size_t len, struct record *r)
 	r->head = text + at + 1;
 	r->body = r->head + r->head_len;
 	r->len = at + r->head_len + r->body_len + 2;
-	digest(r, hex);
-	return strcmp(hex, want) == 0 ? 1 : -1;
+	return checksum(r) == want ? 1 : -1;
 }
 
 static bool format(struct buf *b, struct record *r)
 {
-	char hex[SHA256_HEX_LEN];
-	digest(r, hex);
 	size_t start = b->len;
-	bool ok = buf_printf(b, "SWJ1 %" PRIu64 " %" PRIu64 " %zu %zu %s\n", r->seq, r->id,
-			     r->head_len, r->body_len, hex) &&
+	bool ok = buf_printf(b, "SWJ1 %" PRIu64 " %" PRIu64 " %zu %zu %016" PRIx64 "\n", r->seq,
+			     r->id, r->head_len, r->body_len, checksum(r)) &&
 		  buf_add(b, r->head, r->head_len) && buf_add(b, r->body, r->body_len) &&
 		  buf_add(b, "\n", 1);
 	r->len = b->len - start;
