@@ -4,6 +4,7 @@
 BUILD   ?= build
 PREFIX  ?= /usr/local
 DESTDIR ?=
+DOCDIR   = $(DESTDIR)$(PREFIX)/share/doc/studio-worker
 SEEDS   ?= 2000
 SEED    ?=
 FUZZ_SECONDS ?= 30
@@ -16,7 +17,7 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 all: packages $(BUILD)/build.ninja ## build both programs into build/
-	@$(NINJA) $(BUILD) -- studio-worker studiod
+	@$(NINJA) $(BUILD) -- $(if $(MAKE_TERMOUT),,--quiet) studio-worker studiod
 
 packages:
 	@packaging/install-packages build
@@ -61,12 +62,17 @@ tidy: ## clang-tidy over the sources
 install: all ## programs, man pages, completions (PREFIX, DESTDIR)
 	@install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man1 \
 		$(DESTDIR)$(PREFIX)/share/bash-completion/completions \
-		$(DESTDIR)$(PREFIX)/share/doc/studio-worker
+		$(DOCDIR)
 	@install -m 755 $(BUILD)/studio-worker $(BUILD)/studiod $(DESTDIR)$(PREFIX)/bin/
 	@install -m 644 docs/man/studio-worker.1 docs/man/studiod.1 $(DESTDIR)$(PREFIX)/share/man/man1/
 	@install -m 644 packaging/completions/studio-worker packaging/completions/studiod \
 		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/
-	@install -m 644 README.md LICENSE CHANGELOG.md docs/*.md docs/openapi.json $(DESTDIR)$(PREFIX)/share/doc/studio-worker/
+	@install -m 644 README.md LICENSE CHANGELOG.md CONTRIBUTING.md $(DOCDIR)/
+	@install -d $(DOCDIR)/docs/images $(DOCDIR)/bench $(DOCDIR)/packaging
+	@install -m 644 docs/*.md docs/openapi.json $(DOCDIR)/docs/
+	@install -m 644 docs/images/* $(DOCDIR)/docs/images/
+	@install -m 644 bench/RESULTS.md $(DOCDIR)/bench/
+	@install -m 644 packaging/*.service packaging/studiod.toml packaging/nginx-studiod.conf $(DOCDIR)/packaging/
 	@echo "installed below $(DESTDIR)$(PREFIX)"
 
 clean: ## remove what was built
