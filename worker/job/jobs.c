@@ -266,6 +266,8 @@ static void keep(struct jobs *j, const char *id)
 	delivery_start(job);
 }
 
+/* A running engine is stopped, for nobody waits for it; what is finished already waits for a new
+ * offer. */
 static void drop(struct jobs *j, const char *id)
 {
 	struct job *job = jobs_find(j, id, NULL);

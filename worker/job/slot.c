@@ -75,6 +75,8 @@ static bool may_hold(const struct jobs *j)
 	return !j->held && !job_in_work(j->slot) && j->slot->exchange;
 }
 
+/* Attaching comes first, also while paused or busy: it is no new work, and a refusal would have the
+ * job made twice. */
 static void decide(struct jobs *j, struct claim *claim)
 {
 	char digest[65];
