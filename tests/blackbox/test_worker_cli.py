@@ -242,5 +242,64 @@ class Daemon(unittest.TestCase):
                 f["capabilities"]["vramThresholdGb"] == 3.5 for f in session.frames if f["type"] == "heartbeat"))
 
 
+class Trouble(unittest.TestCase):
+    """`status` says why it does not work, and what to do."""
+
+    def error(self, worker, of):
+        return worker.status()[of].get("lastError", {}).get("text", "")
+
+    def test_an_unreachable_studio(self):
+        with Worker(base="http://127.0.0.1:1/") as worker:
+            until("the cause", lambda: "connect failed: " in self.error(worker, "session"))
+            text = worker.command("status").stdout
+            self.assertIn("last error", text)
+            self.assertIn("api_base_url", text)
+
+    def test_a_registration_that_fails(self):
+        with Worker(base="http://127.0.0.1:1/", approved=False) as worker:
+            until("the cause", lambda: "asking to be let in failed: " in self.error(worker, "registration"))
+            worker.stop()
+            self.assertIn("asking to be let in failed: ", worker.command("status").stdout)
+        with Studio() as studio:
+            studio.on_register = [(503, None)]
+            with Worker(studio, approved=False, poll_ms=2000) as worker:
+                until("the cause", lambda: "answered 503" in self.error(worker, "registration"))
+                until("its end", lambda: not self.error(worker, "registration"))
+                until("the request", lambda: "request rr-1 waits" in worker.command("status").stdout)
+                worker.stop()
+                self.assertIn("request rr-1 waits", worker.command("status").stdout)
+
+    def test_after_the_end(self):
+        for code, message, exit_code, text, remedy in [
+                ("auth_failed", "bad\x1b]0;x\x07 token", 5, "auth failed: bad ]0;x  token", "register --reset"),
+                ("worker_deleted", "gone", 6, "worker_deleted: gone", "register --reset"),
+                ("internal_error", "oops", 8, "internal_error: oops", "studio-worker run")]:
+            with self.subTest(code), Studio() as studio, Worker(studio) as worker:
+                session = studio.accept()
+                session.welcome()
+                session.send({"type": "error", "code": code, "message": message})
+                self.assertEqual(worker.process.wait(10), exit_code)
+                self.assertEqual(self.error(worker, "session"), text)
+                shown = worker.command("status").stdout
+                self.assertIn(text, shown)
+                self.assertIn(remedy, shown)
+                self.assertNotIn("start it with", shown)
+                worker.command("register", "--reset")
+                self.assertEqual(self.error(worker, "session"), "")
+        with Worker(base="http://127.0.0.1:1/", ws_reconnect_attempts=1) as worker:
+            self.assertEqual(worker.process.wait(20), 7)
+            self.assertIn("gave up after 1 attempts: connect failed: ", worker.command("status").stdout)
+
+    def test_a_result_in_the_outbox_does_not_run(self):
+        with Studio() as studio, Worker(studio) as worker:
+            session = studio.accept()
+            session.welcome()
+            session.offer(llm("j-1", "hello"))
+            session.expect("completeJson", jobId="j-1")
+            until("the result waits", lambda: worker.status()["outbox"] == 1)
+            self.assertIsNone(worker.status()["currentJob"])
+            self.assertLessEqual(max(map(len, worker.command("status").stdout.splitlines())), 80)
+
+
 if __name__ == "__main__":
     unittest.main()

@@ -88,12 +88,33 @@ static json_t *history_on_disk(const char *state_dir)
 	return o;
 }
 
+/* What the live object holds of the last run, moved to `to`. */
+static void keep_error(json_t *to, const json_t *from)
+{
+	json_t *error = json_object_get(from, "lastError");
+	if (error)
+		json_object_set(to, "lastError", error);
+}
+
+/* The last run's errors are about an identity; `register --reset` may have changed it since. */
+static void add_states(json_t *o, const struct identity *id)
+{
+	json_t *registration = registration_on_disk(id);
+	json_t *session = json_pack("{s:s}", "state", "stopped");
+	enum registration_state state = registration_state_of(id);
+	if (state == REGISTRATION_APPROVED)
+		keep_error(session, json_object_get(o, "session"));
+	else if (state != REGISTRATION_REJECTED)
+		keep_error(registration, json_object_get(o, "registration"));
+	json_object_set_new(o, "registration", registration);
+	json_object_set_new(o, "session", session);
+}
+
 json_t *status_from_disk(const struct config *c, const struct identity *id)
 {
 	json_t *o = history_on_disk(c->state_dir);
 	add_common(o, c, id, false);
-	json_object_set_new(o, "registration", registration_on_disk(id));
-	json_object_set_new(o, "session", json_pack("{s:s}", "state", "stopped"));
+	add_states(o, id);
 	json_object_set_new(o, "outbox", json_integer(count_outbox(c->state_dir)));
 	return o;
 }

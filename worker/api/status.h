@@ -2,9 +2,11 @@
  * from disk.
  *
  *   {running, version, configPath, apiBaseUrl, vramThresholdGb, workerId?, pid?, startedAt?,
- *    registration: {state, detail?}, session: {state, detail?, since?, lastHeartbeat?}, paused,
+ *    registration: {state, detail?, lastError?},
+ *    session: {state, detail?, since?, lastHeartbeat?, lastError?}, paused,
  *    currentJob: {jobId, kind, model, engine, state, startedAt, stage?, fraction?, detail?} | null,
  *    jobs: [the recent 50, oldest first], outbox: results that wait for delivery}
+ *   lastError: {text, at, remedy?}, until the same thing works again
  *
  * SPDX-License-Identifier: MIT */
 #ifndef API_STATUS_H

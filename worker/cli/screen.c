@@ -45,7 +45,21 @@ static char *age(const json_t *o, const char *key, int64_t now_ms)
 	return xstrdup(buf);
 }
 
-static void print_registration(FILE *out, const json_t *o)
+/* Why it does not work, and what to do about it. */
+static void print_error(FILE *out, const json_t *of, int64_t now_ms)
+{
+	const json_t *error = json_object_get(of, "lastError");
+	if (!error)
+		return;
+	const char *remedy = text(error, "remedy");
+	auto_free char *since = age(error, "at", now_ms);
+	auto_free char *line = xasprintf("%s (%s ago)", text(error, "text"), since);
+	row(out, "  last error", line);
+	if (remedy[0])
+		row(out, "  to do", remedy);
+}
+
+static void print_registration(FILE *out, const json_t *o, int64_t now_ms)
 {
 	const char *state = text(o, "state"), *detail = text(o, "detail");
 	auto_free char *line = NULL;
@@ -64,17 +78,17 @@ static void print_registration(FILE *out, const json_t *o)
 	row(out, "registration", line);
 	if (second)
 		fprintf(out, "%s\n", second);
+	print_error(out, o, now_ms);
 }
 
 static void print_session(FILE *out, const json_t *o, int64_t now_ms)
 {
 	auto_free char *since = age(o, "since", now_ms);
 	auto_free char *beat = age(o, "lastHeartbeat", now_ms);
-	const char *detail = text(o, "detail");
-	auto_free char *line =
-	    xasprintf("%s%s%s%s%s%s%s%s%s", text(o, "state"), since[0] ? ", for " : "", since,
-		      beat[0] ? ", last heartbeat " : "", beat, beat[0] ? " ago" : "",
-		      detail[0] ? " (" : "", detail, detail[0] ? ")" : "");
+	bool serving = strcmp(text(o, "state"), "serving") == 0 && beat[0];
+	auto_free char *line = xasprintf("%s%s%s%s%s%s", text(o, "state"), since[0] ? " for " : "",
+					 since, serving ? ", last heartbeat " : "",
+					 serving ? beat : "", serving ? " ago" : "");
 	row(out, "session", line);
 }
 
@@ -146,19 +160,23 @@ static void print_jobs(FILE *out, const json_t *jobs, int64_t now_ms)
 void screen_print(FILE *out, const json_t *s, int64_t now_ms)
 {
 	bool running = json_is_true(json_object_get(s, "running"));
+	bool failed = json_object_get(json_object_get(s, "session"), "lastError") != NULL;
 	auto_free char *uptime = age(s, "startedAt", now_ms);
 	auto_free char *daemon =
 	    running ? xasprintf("running, pid %" JSON_INTEGER_FORMAT ", for %s",
 				json_integer_value(json_object_get(s, "pid")), uptime)
-		    : xstrdup("not running; start it with `studio-worker run`");
+		    : xstrdup(failed ? "not running; it ended with the error below"
+				     : "not running; start it with `studio-worker run`");
 	auto_free char *lends =
 	    xasprintf("%g GB to one job", json_number_value(json_object_get(s, "vramThresholdGb")));
 	row(out, "daemon", daemon);
 	row(out, "config", text(s, "configPath"));
 	row(out, "studio", text(s, "apiBaseUrl"));
-	print_registration(out, json_object_get(s, "registration"));
-	if (running) {
+	print_registration(out, json_object_get(s, "registration"), now_ms);
+	if (running)
 		print_session(out, json_object_get(s, "session"), now_ms);
+	print_error(out, json_object_get(s, "session"), now_ms);
+	if (running) {
 		row(out, "claiming",
 		    json_is_true(json_object_get(s, "paused"))
 			? "paused; `studio-worker resume` accepts offers again"

@@ -10,18 +10,22 @@
 #include "lib/wire/frame.h"
 
 enum event_type {
-	EVENT_REGISTRATION, /* state, detail: why rejected, request id */
-	EVENT_SESSION,	    /* state, detail: worker id or cause */
-	EVENT_HEARTBEAT,    /* an ack arrived */
-	EVENT_PAUSED,	    /* flag */
-	EVENT_JOB,	    /* job_id, state, model, engine, kind; detail: error */
-	EVENT_PROGRESS,	    /* job_id, stage, fraction, detail */
-	EVENT_OUTBOX,	    /* count: entries waiting */
+	/* state, detail: why rejected, request id, worker id; or, with flag, what failed, and
+	   remedy */
+	EVENT_REGISTRATION,
+	/* state, detail: worker id; or, with flag, what failed, and remedy */
+	EVENT_SESSION,
+	EVENT_HEARTBEAT, /* an ack arrived */
+	EVENT_PAUSED,	 /* flag */
+	EVENT_JOB,	 /* job_id, state, model, engine, kind; detail: error */
+	EVENT_PROGRESS,	 /* job_id, stage, fraction, detail */
+	EVENT_OUTBOX,	 /* count: entries waiting */
 };
 struct event {
 	enum event_type type;
 	int64_t wall_ms;
 	const char *state, *detail, *job_id, *model, *engine, *kind;
+	const char *remedy; /* of a failure: what its owner can do */
 	enum stage stage;
 	double fraction;
 	bool flag;

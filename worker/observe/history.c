@@ -1,5 +1,5 @@
-/* history.c - see history.h. Jobs are kept oldest first; the file holds the jobs only, since the
- * rest is true only while a daemon runs. SPDX-License-Identifier: MIT */
+/* history.c - see history.h. Jobs are kept oldest first; the file holds the jobs and the last
+ * failures, since the rest is true only while a daemon runs. SPDX-License-Identifier: MIT */
 #include "worker/observe/history.h"
 
 #include <string.h>
@@ -22,6 +22,12 @@ struct save {
 	char *path, *text;
 };
 
+/* Why it does not work, until it does; text is NULL when nothing failed. */
+struct failure {
+	char *text, *remedy;
+	int64_t at_ms;
+};
+
 struct history {
 	struct clock *clock;
 	struct pool *pool;
@@ -30,6 +36,7 @@ struct history {
 	char *path;
 	char *registration, *registration_detail, *session, *session_detail;
 	int64_t session_since_ms, heartbeat_ms;
+	struct failure registration_failure, session_failure;
 	bool paused;
 	uint64_t outbox;
 	struct list jobs;
@@ -45,6 +52,42 @@ static json_t *jobs_to_json(const struct history *h)
 	list_each (it, &h->jobs)
 		json_array_append_new(jobs, record_to_json(list_entry(it, struct record, node)));
 	return jobs;
+}
+
+/* ---- failures ---- */
+
+static void failure_clear(struct failure *f)
+{
+	free(f->text);
+	free(f->remedy);
+	*f = (struct failure){0};
+}
+
+static void failure_set(struct failure *f, const char *text, const char *remedy, int64_t at_ms)
+{
+	text_replace_short(&f->text, text ? text : "no reason given");
+	text_replace_short(&f->remedy, remedy);
+	f->at_ms = at_ms;
+}
+
+static json_t *failure_to_json(const struct failure *f) /* NULL for none */
+{
+	if (!f->text)
+		return NULL;
+	json_t *o = json_object();
+	json_set_text(o, "text", f->text);
+	json_set_text(o, "remedy", f->remedy);
+	record_set_time(o, "at", f->at_ms);
+	return o;
+}
+
+static void failure_load(struct failure *f, const json_t *o)
+{
+	int64_t at_ms = 0;
+	const char *text = json_string_value(json_object_get(o, "text"));
+	const char *at = json_string_value(json_object_get(o, "at"));
+	if (text && at && time_parse(at, &at_ms))
+		failure_set(f, text, json_string_value(json_object_get(o, "remedy")), at_ms);
 }
 
 /* ---- the file ---- */
@@ -75,12 +118,16 @@ static void load(struct history *h)
 		if (r)
 			keep(h, r);
 	}
+	failure_load(&h->registration_failure, json_object_get(root, "registrationError"));
+	failure_load(&h->session_failure, json_object_get(root, "sessionError"));
 	json_decref(root);
 }
 
 static char *file_text(const struct history *h)
 {
-	json_t *root = json_pack("{s:i, s:o}", "version", 1, "jobs", jobs_to_json(h));
+	json_t *root = json_pack("{s:i, s:o, s:o*, s:o*}", "version", 1, "jobs", jobs_to_json(h),
+				 "registrationError", failure_to_json(&h->registration_failure),
+				 "sessionError", failure_to_json(&h->session_failure));
 	char *text = json_dumps(root, JSON_INDENT(1));
 	json_decref(root);
 	return text;
@@ -173,8 +220,8 @@ static void on_job(struct history *h, const struct event *e, int64_t now)
 	r->updated_ms = now;
 	if (record_in_slot(r))
 		h->current = r;
-	else if (h->current == r && state_ended(r->state))
-		h->current = NULL;
+	else if (h->current == r)
+		h->current = NULL; /* what waits in the outbox does not run */
 	if (h->current != r)
 		r->has_progress = false;
 	changed(h);
@@ -191,14 +238,46 @@ static void on_progress(struct history *h, const struct event *e)
 	text_replace_short(&r->detail, e->detail);
 }
 
+/* What was wrong before is told by `failure` until the same thing works. */
+static void on_failure(struct history *h, struct failure *f, const struct event *e, int64_t now)
+{
+	failure_set(f, e->detail, e->remedy, now);
+	changed(h);
+}
+
+static void works_again(struct history *h, struct failure *f)
+{
+	if (!f->text)
+		return;
+	failure_clear(f);
+	changed(h);
+}
+
+static void on_registration(struct history *h, const struct event *e, int64_t now)
+{
+	str_replace(&h->registration, e->state);
+	if (e->flag) {
+		on_failure(h, &h->registration_failure, e, now);
+		return;
+	}
+	text_replace_short(&h->registration_detail, e->detail);
+	works_again(h, &h->registration_failure);
+	if (e->state && strcmp(e->state, "approved") != 0)
+		works_again(h, &h->session_failure); /* of a token that is gone */
+}
+
 static void on_session(struct history *h, const struct event *e, int64_t now)
 {
 	if (!e->state)
 		return;
+	if (e->flag)
+		on_failure(h, &h->session_failure, e, now);
+	else if (strcmp(e->state, "serving") == 0)
+		works_again(h, &h->session_failure);
 	if (!h->session || strcmp(h->session, e->state) != 0)
 		h->session_since_ms = now;
 	str_replace(&h->session, e->state);
-	text_replace_short(&h->session_detail, e->detail);
+	text_replace_short(&h->session_detail, e->flag ? NULL : e->detail);
 }
 
 static void on_event(struct observer *o, const struct event *e)
@@ -207,8 +286,7 @@ static void on_event(struct observer *o, const struct event *e)
 	int64_t now = e->wall_ms ? e->wall_ms : clock_wall(h->clock);
 	switch (e->type) {
 	case EVENT_REGISTRATION:
-		str_replace(&h->registration, e->state);
-		text_replace_short(&h->registration_detail, e->detail);
+		on_registration(h, e, now);
 		break;
 	case EVENT_SESSION:
 		on_session(h, e, now);
@@ -267,6 +345,8 @@ void history_free(struct history *h)
 	list_each_safe (it, &h->jobs)
 		record_free(list_entry(it, struct record, node));
 	free(h->path);
+	failure_clear(&h->registration_failure);
+	failure_clear(&h->session_failure);
 	free(h->registration);
 	free(h->registration_detail);
 	free(h->session);
@@ -276,20 +356,23 @@ void history_free(struct history *h)
 
 /* ---- status ---- */
 
-static json_t *state_to_json(const char *state, const char *detail)
+static json_t *state_to_json(const char *state, const char *detail, const struct failure *f)
 {
 	json_t *o = json_object();
 	json_set_text(o, "state", state ? state : "unknown");
 	json_set_text(o, "detail", detail);
+	if (f->text)
+		json_object_set_new(o, "lastError", failure_to_json(f));
 	return o;
 }
 
 json_t *history_status(const struct history *h)
 {
 	json_t *root = json_object();
-	json_object_set_new(root, "registration",
-			    state_to_json(h->registration, h->registration_detail));
-	json_t *session = state_to_json(h->session, h->session_detail);
+	json_object_set_new(
+	    root, "registration",
+	    state_to_json(h->registration, h->registration_detail, &h->registration_failure));
+	json_t *session = state_to_json(h->session, h->session_detail, &h->session_failure);
 	record_set_time(session, "since", h->session_since_ms);
 	record_set_time(session, "lastHeartbeat", h->heartbeat_ms);
 	json_object_set_new(root, "session", session);

@@ -16,7 +16,8 @@ struct history *history_new(struct clock *clock, struct pool *pool, struct event
 			    const char *state_dir);
 void history_free(struct history *h); /* saves what is not saved yet */
 /* {"registration":{…}, "session":{state, since, lastHeartbeat}, "paused", "currentJob":{…}|null,
- * "jobs":[…50], "outbox": n} */
+ * "jobs":[…50], "outbox": n}; registration and session hold lastError:{text, at, remedy} while what
+ * failed last has not worked since. */
 json_t *history_status(const struct history *h); /* new reference */
 
 #endif

@@ -4,6 +4,7 @@
 #include "worker/registration/registration.h"
 
 #include <errno.h>
+#include <stdarg.h>
 #include <string.h>
 
 #include "lib/base/mem.h"
@@ -21,6 +22,7 @@ struct registration {
 	enum registration_state state;
 	struct timer tick;
 	struct exchange *exchange;
+	bool failing; /* `status` shows why */
 };
 
 static void tick(void *arg);
@@ -58,11 +60,33 @@ static const char *detail(const struct registration *r)
 
 static void publish(struct registration *r)
 {
+	r->failing = false;
 	struct event e = {
 	    .type = EVENT_REGISTRATION,
 	    .wall_ms = clock_wall(r->d.clock),
 	    .state = registration_state_name(r->state),
 	    .detail = detail(r),
+	};
+	events_publish(r->d.events, &e);
+}
+
+/* Logged, and shown by `status` until something works again; the state stays. */
+static PRINTF_LIKE(2, 3) void failed(struct registration *r, const char *fmt, ...)
+{
+	va_list ap;
+	va_start(ap, fmt);
+	auto_free char *text = xvasprintf(fmt, ap);
+	va_end(ap);
+	log_warn(r->d.log, CATEGORY, NULL, "%s", text);
+	r->failing = true;
+	struct event e = {
+	    .type = EVENT_REGISTRATION,
+	    .wall_ms = clock_wall(r->d.clock),
+	    .state = registration_state_name(r->state),
+	    .detail = text,
+	    .flag = true,
+	    .remedy = "it is tried again; look at api_base_url, the network and whether the "
+		      "studio runs",
 	};
 	events_publish(r->d.events, &e);
 }
@@ -130,8 +154,7 @@ static bool commit(struct registration *r, struct identity *next)
 	if (changed_on_disk(r))
 		registration_reload(r);
 	else if (identity_save(next, r->d.config, &e) < 0)
-		log_error(r->d.log, CATEGORY, NULL, "cannot save the identity, trying again: %s",
-			  e.text);
+		failed(r, "cannot save the identity, trying again: %s", e.text);
 	else
 		ok = true;
 	if (ok)
@@ -190,10 +213,11 @@ static void take_answer(struct registration *r, const struct http_reply *reply)
 	struct poll_answer a = {0};
 	struct err e = ERR_INIT;
 	if (poll_answer_decode(reply->body, reply->len, &a, &e) < 0) {
-		log_warn(r->d.log, CATEGORY, NULL, "the studio's answer makes no sense: %s",
-			 e.text);
+		failed(r, "the studio's answer makes no sense: %s", e.text);
 		return;
 	}
+	if (r->failing)
+		publish(r); /* not any more */
 	if (a.decision == DECISION_APPROVED)
 		approve(r, &a);
 	else if (a.decision == DECISION_REJECTED)
@@ -206,10 +230,9 @@ static bool answered(struct registration *r, const struct http_reply *reply, con
 	if (reply->status >= 200 && reply->status < 300)
 		return true;
 	if (reply->status == 0)
-		log_warn(r->d.log, CATEGORY, NULL, "%s failed: %s", what, reply->err.text);
+		failed(r, "%s failed: %s", what, reply->err.text);
 	else
-		log_warn(r->d.log, CATEGORY, NULL, "%s failed: the studio answered %d", what,
-			 reply->status);
+		failed(r, "%s failed: the studio answered %d", what, reply->status);
 	return false;
 }
 
@@ -230,8 +253,7 @@ static void take_request_id(struct registration *r, const struct http_reply *rep
 	struct err e = ERR_INIT;
 	char *request_id = NULL;
 	if (register_answer_decode(reply->body, reply->len, &request_id, &e) < 0) {
-		log_warn(r->d.log, CATEGORY, NULL, "the studio's answer makes no sense: %s",
-			 e.text);
+		failed(r, "the studio's answer makes no sense: %s", e.text);
 		return;
 	}
 	identity_copy(&next, r->d.identity);
@@ -256,7 +278,7 @@ static char *api_base(struct registration *r)
 	struct err e = ERR_INIT;
 	char *base = url_api_base(r->d.config->options.api_base_url, &e);
 	if (!base)
-		log_error(r->d.log, CATEGORY, NULL, "api_base_url: %s", e.text);
+		failed(r, "api_base_url: %s", e.text);
 	return base;
 }
 

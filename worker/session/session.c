@@ -31,13 +31,35 @@ static const unsigned moves[] = {
     [SESSION_ENDED] = 0,
 };
 
+/* What the owner can do about the end of a session, for `status`. */
+static const char *remedy(const struct session *s)
+{
+	static const char *const ended[] = {
+	    [SESSION_STOPPED] = NULL,
+	    [SESSION_AUTH_FAILED] = "`studio-worker register --reset`, then `studio-worker run`",
+	    [SESSION_FATAL] = "stop the other worker with this identity, or register again: "
+			      "`studio-worker register --reset`",
+	    [SESSION_EXHAUSTED] = "`studio-worker run` tries again; ws_reconnect_attempts = 0 "
+				  "never gives up",
+	    [SESSION_STUDIO_ERROR] = "`studio-worker run` tries again; when it keeps happening, "
+				     "the studio's log tells why",
+	};
+	if (s->state == SESSION_ENDED)
+		return ended[s->outcome];
+	return "it is tried again; look at api_base_url, the network and whether the studio runs";
+}
+
 static void publish(struct session *s, const char *detail)
 {
+	bool failed = s->state == SESSION_BACKING_OFF ||
+		      (s->state == SESSION_ENDED && s->outcome != SESSION_STOPPED);
 	struct event ev = {
 	    .type = EVENT_SESSION,
 	    .wall_ms = clock_wall(s->d.clock),
 	    .state = state_names[s->state],
 	    .detail = detail,
+	    .flag = failed,
+	    .remedy = failed ? remedy(s) : NULL,
 	};
 	events_publish(s->d.events, &ev);
 }
@@ -92,7 +114,8 @@ static void finish(struct session *s, enum session_outcome outcome, const char *
 void session_auth_failed(struct session *s, const char *reason)
 {
 	log_error(s->d.log, "ws", NULL, "auth failed: %s. Re-register the worker.", reason);
-	finish(s, SESSION_AUTH_FAILED, "auth failed");
+	auto_free char *detail = xasprintf("auth failed: %s", reason);
+	finish(s, SESSION_AUTH_FAILED, detail);
 }
 
 void session_fatal(struct session *s, enum session_outcome outcome, const char *reason)
@@ -109,7 +132,16 @@ static void after_backoff(void *arg)
 	poll_credentials(s);
 }
 
-void session_disconnect(struct session *s, const char *cause)
+static void give_up(struct session *s, const char *detail)
+{
+	long long limit = s->d.config->options.ws_reconnect_attempts;
+	log_error(s->d.log, "ws", NULL, "giving up after %lld reconnect attempts", limit);
+	auto_free char *text = xasprintf("gave up after %lld attempts: %s", limit, detail);
+	finish(s, SESSION_EXHAUSTED, text);
+}
+
+/* cause: not logged yet; detail: the same or what the log has already, for `status`. */
+static void disconnect(struct session *s, const char *cause, const char *detail)
 {
 	int64_t limit = s->d.config->options.ws_reconnect_attempts;
 	tear_down(s);
@@ -117,9 +149,7 @@ void session_disconnect(struct session *s, const char *cause)
 	if (backoff_exhausted(s->failures, limit)) {
 		if (cause)
 			log_warn(s->d.log, "ws", NULL, "session error: %s", cause);
-		log_error(s->d.log, "ws", NULL, "giving up after %lld reconnect attempts",
-			  (long long)limit);
-		finish(s, SESSION_EXHAUSTED, "gave up");
+		give_up(s, detail);
 		return;
 	}
 	unsigned long long n = s->failures, ms = backoff_ms(s->failures);
@@ -129,8 +159,13 @@ void session_disconnect(struct session *s, const char *cause)
 	else
 		log_warn(s->d.log, "ws", NULL, "disconnected; reconnect attempt %llu in %llums", n,
 			 ms);
-	session_move(s, SESSION_BACKING_OFF, cause);
+	session_move(s, SESSION_BACKING_OFF, detail);
 	timer_start(&s->wait, s->d.clock, ms, after_backoff, s);
+}
+
+void session_disconnect(struct session *s, const char *cause)
+{
+	disconnect(s, cause, cause ? cause : "the studio ended the session");
 }
 
 /* ---- the connection ---- */
@@ -159,7 +194,7 @@ static void on_silence(void *arg)
 	struct session *s = arg;
 	log_warn(s->d.log, "ws", NULL, "no frame from the studio for %d s: the connection is dead",
 		 IDLE_MS / 1000);
-	session_disconnect(s, NULL);
+	disconnect(s, NULL, "no frame from the studio: the connection was dead");
 }
 
 static void watch_silence(struct session *s)
@@ -170,7 +205,8 @@ static void watch_silence(struct session *s)
 static void connect_failed(struct session *s, const char *cause)
 {
 	log_warn(s->d.log, "ws", NULL, "connect failed: %s", cause);
-	session_disconnect(s, NULL);
+	auto_free char *detail = xasprintf("connect failed: %s", cause);
+	disconnect(s, NULL, detail);
 }
 
 static void on_connect_timeout(void *arg)
@@ -227,7 +263,7 @@ static void closed_by_studio(struct session *s, const struct conn_end *end)
 		session_fatal(s, SESSION_FATAL, text);
 		break;
 	default:
-		session_disconnect(s, NULL);
+		disconnect(s, NULL, text);
 	}
 }
 
@@ -246,7 +282,7 @@ static void on_end(void *arg, const struct conn_end *end)
 		session_disconnect(s, cause);
 	else {
 		log_info(s->d.log, "ws", NULL, "connection lost: %s", cause);
-		session_disconnect(s, NULL);
+		disconnect(s, NULL, cause);
 	}
 }
 

@@ -106,6 +106,74 @@ static void keeps_the_live_state(void **state)
 	json_decref(s);
 }
 
+static const char *error_of(json_t *root, const char *of, const char *key)
+{
+	return text_at(json_object_get(root, of), "lastError", key);
+}
+
+static void session(struct fixture *f, const char *to, const char *failure)
+{
+	struct event e = {.type = EVENT_SESSION,
+			  .wall_ms = f->clock.wall_ms,
+			  .state = to,
+			  .detail = failure,
+			  .flag = failure != NULL,
+			  .remedy = failure ? "wait" : NULL};
+	events_publish(&f->events, &e);
+}
+
+static void tells_the_last_failure_until_it_works(void **state)
+{
+	struct fixture *f = *state;
+	session(f, "backing_off", "connect failed: no such host");
+	session(f, "waiting", NULL);
+	history_free(f->history);
+	f->history = history_new(&f->clock, &f->pool, &f->events, f->dir);
+	json_t *s = history_status(f->history);
+	assert_string_equal(error_of(s, "session", "text"), "connect failed: no such host");
+	assert_string_equal(error_of(s, "session", "remedy"), "wait");
+	assert_string_equal(error_of(s, "session", "at"), "2026-05-25T12:00:00.000Z");
+	json_decref(s);
+	session(f, "serving", NULL);
+	s = history_status(f->history);
+	assert_null(json_object_get(json_object_get(s, "session"), "lastError"));
+	json_decref(s);
+}
+
+static void a_failed_question_keeps_the_registration(void **state)
+{
+	struct fixture *f = *state;
+	struct event e = {.type = EVENT_REGISTRATION, .state = "pending", .detail = "rr-1"};
+	events_publish(&f->events, &e);
+	struct event bad = {.type = EVENT_REGISTRATION,
+			    .state = "pending",
+			    .detail = "asking failed: 500",
+			    .flag = true};
+	events_publish(&f->events, &bad);
+	json_t *s = history_status(f->history);
+	assert_string_equal(text_at(s, "registration", "detail"), "rr-1");
+	assert_string_equal(error_of(s, "registration", "text"), "asking failed: 500");
+	json_decref(s);
+	events_publish(&f->events, &e);
+	s = history_status(f->history);
+	assert_null(json_object_get(json_object_get(s, "registration"), "lastError"));
+	json_decref(s);
+}
+
+static void what_waits_in_the_outbox_does_not_run(void **state)
+{
+	struct fixture *f = *state;
+	job(f, "j-1", "running", NULL);
+	job(f, "j-1", "finished", NULL);
+	json_t *s = history_status(f->history);
+	assert_true(json_is_null(json_object_get(s, "currentJob")));
+	json_decref(s);
+	job(f, "j-1", "delivering", NULL);
+	s = history_status(f->history);
+	assert_true(json_is_null(json_object_get(s, "currentJob")));
+	json_decref(s);
+}
+
 static void follows_the_current_job(void **state)
 {
 	struct fixture *f = *state;
@@ -196,7 +264,10 @@ int main(void)
 #define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 	const struct CMUnitTest tests[] = {
 	    T(keeps_the_live_state),
+	    T(tells_the_last_failure_until_it_works),
+	    T(a_failed_question_keeps_the_registration),
 	    T(follows_the_current_job),
+	    T(what_waits_in_the_outbox_does_not_run),
 	    T(keeps_fifty_and_survives_a_restart),
 	    T(saves_at_most_once_a_second),
 	    T(freed_while_a_save_is_under_way),
