@@ -66,7 +66,7 @@ class Help(Folder):
             (["set-treshold", "3"], "did you mean set-threshold?"),
             (["nonsense"], "studio-worker help"),
             (["run", "--wait-for-lok"], "did you mean --wait-for-lock?"),
-            (["run", "--log-format", "xml"], "auto, human or json"),
+            (["run", "--log-format", "xml"], "human, json or auto"),
             (["run", "--log-level", "loud"], "--log-level"),
             (["run", "--log-level"], "needs a value"),
             (["run", "extra"], "unexpected argument extra"),
@@ -105,16 +105,25 @@ class Config(Folder):
     def test_a_broken_file_is_named_with_its_line_and_left_alone(self):
         text = 'auto_start = true\nauth_token = "hunter2\n'
         self.config.write_text(text)
-        for words in (["run"], ["config"], ["status"], ["set-threshold", "3"], ["register", "--reset"], ["pause"]):
+        for words in (["run"], ["config"], ["status"], ["set-threshold", "3"], ["register", "--reset"]):
             done = self.call(*words, code=3)
-            self.assertIn("config.toml:2:", done.stderr)
+            self.assertIn(f"{self.config}:2:", done.stderr)
             self.assertNotIn("hunter2", done.stdout + done.stderr)
         self.assertEqual(self.config.read_text(), text)
+
+    def test_a_named_file_that_is_missing_is_an_error_of_run(self):
+        missing = self.folder / "a" / "config.toml"
+        done = call("run", config=missing)
+        self.assertEqual(done.returncode, 3)
+        self.assertIn(f"--config {missing} register --api-base-url", done.stderr)
+        self.assertFalse(missing.parent.exists())
+        self.assertEqual(call("register", "--api-base-url", "http://127.0.0.1:1/", config=missing).returncode, 0)
+        self.assertIn("127.0.0.1:1", missing.read_text())
 
     def test_a_wrong_type_is_named(self):
         self.config.write_text('\n\nauto_start = "secret"\n')
         done = self.call("config", code=3)
-        self.assertIn("config.toml:3: auto_start must be true or false", done.stderr)
+        self.assertIn(f"{self.config}:3: auto_start must be true or false", done.stderr)
         self.assertNotIn("secret", done.stderr)
 
     def test_config_prints_every_option(self):
@@ -158,6 +167,14 @@ class Offline(Folder):
         self.assertEqual(self.config.read_text(), "# keep\nauto_start = false\n")
         self.assertEqual(json.loads((self.folder / "identity.json").read_text()), {})
 
+    def test_what_a_studio_said_does_not_drive_the_terminal(self):
+        (self.folder / "identity.json").write_text(json.dumps({"registration_rejected_reason": "no\x1b[2J\u009b1m"}))
+        for words in (["register"], ["status"], ["status", "--json"]):
+            text = self.call(*words).stdout
+            self.assertIn("rejected", text)
+            self.assertNotIn("\x1b", text)
+            self.assertNotIn("\x9b", text)
+
     def test_a_stale_socket_is_no_daemon(self):
         (self.folder / "state").mkdir()
         with socket.socket(socket.AF_UNIX) as s:
@@ -185,6 +202,17 @@ class Daemon(unittest.TestCase):
             self.assertNotIn(TOKEN, text + json.dumps(status))
             sock = os.stat(os.path.join(os.path.dirname(worker.config), "state/control.sock"))
             self.assertEqual(stat.S_IMODE(sock.st_mode), 0o600)
+
+    def test_a_config_broken_meanwhile_hinders_nobody(self):
+        with Studio() as studio, Worker(studio) as worker:
+            studio.accept().welcome()
+            with open(worker.config, "a") as f:
+                f.write("oops\n")
+            worker.command("pause")
+            done = worker.command("status", "--json")
+            self.assertTrue(json.loads(done.stdout)["paused"])
+            self.assertIn(worker.config, done.stderr)
+            worker.command("resume")
 
     def test_history_outlives_the_daemon(self):
         with Studio() as studio, Worker(studio) as worker:

@@ -6,6 +6,7 @@
 
 #include "lib/base/mem.h"
 #include "lib/base/time.h"
+#include "lib/base/utf8.h"
 #include "lib/fs/fs.h"
 #include "lib/wire/fields.h"
 #include "lib/fs/journal.h"
@@ -70,7 +71,10 @@ static json_t *registration_on_disk(const struct identity *id)
 	json_t *o = json_object();
 	json_set_text(o, "state", registration_state_name(registration_state_of(id)));
 	const char *detail = id->rejected_reason ? id->rejected_reason : id->request_id;
-	json_set_text(o, "detail", identity_approved(id) ? id->worker_id : detail);
+	auto_free char *safe = xstrdup_opt(identity_approved(id) ? id->worker_id : detail);
+	if (safe)
+		utf8_clean(safe); /* as the history does: it comes from a studio */
+	json_set_text(o, "detail", safe);
 	return o;
 }
 

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "lib/base/mem.h"
+#include "lib/base/utf8.h"
 #include "worker/cli/args.h"
 
 const struct command *const commands[] = {
@@ -30,9 +31,17 @@ const struct command *command_find(const char *name)
 	return NULL;
 }
 
+char *cli_clean(const char *text)
+{
+	char *safe = xstrdup(text ? text : "");
+	utf8_clean(safe);
+	return safe;
+}
+
 int cli_fail(int code, const struct err *e)
 {
-	fprintf(stderr, "studio-worker: %s\n", e->text);
+	auto_free char *safe = cli_clean(e->text);
+	fprintf(stderr, "studio-worker: %s\n", safe);
 	return code;
 }
 
@@ -130,7 +139,7 @@ int cli_main(int argc, char **argv, daemon_fn *daemon)
 		return EXIT_OK;
 	}
 	auto_free char *path = g.config ? xstrdup(g.config) : config_default_path();
-	struct cli cli = {.config_path = path, .daemon = daemon};
+	struct cli cli = {.config_path = path, .config_named = g.config, .daemon = daemon};
 	int code = command->run(&cli, argc > 0 ? argc - 1 : 0, argv + 1);
 	if (fflush(stdout) != 0 && code == EXIT_OK)
 		code = EXIT_FAILED;

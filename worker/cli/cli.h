@@ -18,6 +18,7 @@ typedef int daemon_fn(const struct run_options *o); /* an exit code */
 
 struct cli {
 	const char *config_path; /* of --config, or the default */
+	bool config_named;	 /* by --config */
 	daemon_fn *daemon;
 };
 
@@ -40,6 +41,8 @@ int cli_main(int argc, char **argv, daemon_fn *daemon);
 int cli_load(const struct cli *cli, struct config *c);
 int cli_load_identity(const struct config *c, struct identity *id);
 int cli_fail(int code, const struct err *e); /* prints e, returns code */
+/* A copy fit for a terminal: what a studio said must not drive it. free() it. */
+char *cli_clean(const char *text);
 const struct command *command_find(const char *name);
 
 #endif

@@ -33,9 +33,8 @@ int cli_post(struct cli *cli, const char *command, int argc, char **argv, const 
 	if (!args_parse(command, NULL, 0, &argc, argv) ||
 	    !args_count(command, argc, argv, 0, usage))
 		return EXIT_USAGE;
-	int code = cli_load(cli, &c);
-	if (code == EXIT_OK)
-		code = post(&c, path, done);
+	config_init(&c, cli->config_path);
+	int code = post(&c, path, done);
 	config_fini(&c);
 	return code;
 }

@@ -33,17 +33,18 @@ static bool daemon_runs(const struct config *c)
 static void tell(const struct config *c, const struct identity *id)
 {
 	const char *studio = c->options.api_base_url;
+	auto_free char *worker = cli_clean(id->worker_id);
+	auto_free char *reason = cli_clean(id->rejected_reason);
+	auto_free char *request = cli_clean(id->request_id);
 	switch (registration_state_of(id)) {
 	case REGISTRATION_APPROVED:
-		printf("registered with %s as worker %s; --reset asks anew\n", studio,
-		       id->worker_id);
+		printf("registered with %s as worker %s; --reset asks anew\n", studio, worker);
 		return;
 	case REGISTRATION_REJECTED:
-		printf("rejected by %s: %s; --reset asks anew\n", studio, id->rejected_reason);
+		printf("rejected by %s: %s; --reset asks anew\n", studio, reason);
 		return;
 	case REGISTRATION_PENDING:
-		printf("request %s waits for approval by the operator of %s\n", id->request_id,
-		       studio);
+		printf("request %s waits for approval by the operator of %s\n", request, studio);
 		break;
 	case REGISTRATION_PRISTINE:
 		printf("not registered with %s yet\n", studio);

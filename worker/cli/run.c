@@ -2,6 +2,8 @@
  * SPDX-License-Identifier: MIT */
 #include <stdio.h>
 
+#include "lib/base/mem.h"
+#include "lib/fs/fs.h"
 #include "worker/cli/args.h"
 #include "worker/cli/cli.h"
 
@@ -18,7 +20,7 @@ static bool read_options(struct run_options *o, int argc, char **argv)
 	    !args_count("run", argc, argv, 0, "studio-worker run [OPTIONS]"))
 		return false;
 	if (!log_format_parse(format, &o->log_format)) {
-		fprintf(stderr, "studio-worker run: --log-format is auto, human or json\n");
+		fprintf(stderr, "studio-worker run: --log-format is human, json or auto\n");
 		return false;
 	}
 	if (log_filter_parse(&o->log_filter, level, &e) < 0) {
@@ -28,11 +30,24 @@ static bool read_options(struct run_options *o, int argc, char **argv)
 	return true;
 }
 
+/* A file that was named and is not there is a slip: the defaults would ask another studio. */
+static int no_config(const char *path)
+{
+	auto_free char *safe = cli_clean(path);
+	fprintf(stderr,
+		"studio-worker: there is no %s; `studio-worker --config %s register "
+		"--api-base-url URL` makes it\n",
+		safe, safe);
+	return EXIT_CONFIG;
+}
+
 static int run(struct cli *cli, int argc, char **argv)
 {
 	struct run_options o = {.config_path = cli->config_path};
 	if (!read_options(&o, argc, argv))
 		return EXIT_USAGE;
+	if (cli->config_named && !fs_exists(cli->config_path))
+		return no_config(cli->config_path);
 	return cli->daemon(&o);
 }
 
@@ -48,7 +63,7 @@ const struct command run_command = {
 	    "  --log-format FORMAT  human, json, or auto: human on a terminal, else json\n"
 	    "  --log-level SPEC     debug, info, warn or error; per room as well:\n"
 	    "                       info,ws=debug,engine=warn\n"
-	    "  --config FILE        the config.toml to use\n"
+	    "  --config FILE        the config.toml to use; it must be there\n"
 	    "\n"
 	    "environment: SSL_CERT_FILE, HTTPS_PROXY and NO_PROXY are honoured;\n"
 	    "STUDIO_WORKER_VRAM_GB overrides the GPU memory that was found.\n"

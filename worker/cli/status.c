@@ -17,17 +17,25 @@ static int64_t wall_ms(void)
 	return (int64_t)tv.tv_sec * 1000 + tv.tv_usec / 1000;
 }
 
-/* NULL with *code set when even the disk gives nothing. */
-static json_t *get_status(const struct config *c, int *code)
+/* The daemon's own; NULL when it gives none. Needs nothing that stands in config.toml. */
+static json_t *from_daemon(const struct cli *cli)
 {
 	struct err e = ERR_INIT;
-	struct identity id;
-	json_t *status = control_call(c->state_dir, "GET", "/daemon/status", &e);
-	if (status)
-		return status;
-	if (e.code != ENOENT && e.code != ECONNREFUSED)
+	struct config c;
+	config_init(&c, cli->config_path);
+	json_t *status = control_call(c.state_dir, "GET", "/daemon/status", &e);
+	if (!status && e.code != ENOENT && e.code != ECONNREFUSED)
 		fprintf(stderr, "studio-worker: the daemon does not answer (%s); from disk:\n",
 			e.text);
+	config_fini(&c);
+	return status;
+}
+
+/* NULL with *code set when the disk gives nothing. */
+static json_t *from_disk(const struct config *c, int *code)
+{
+	struct identity id;
+	json_t *status;
 	*code = cli_load_identity(c, &id);
 	if (*code != EXIT_OK)
 		return NULL;
@@ -36,10 +44,16 @@ static json_t *get_status(const struct config *c, int *code)
 	return status;
 }
 
-static int show(const struct config *c, bool as_json)
+static int show(const struct cli *cli, bool as_json)
 {
-	int code = EXIT_OK;
-	json_t *status = get_status(c, &code);
+	struct config c;
+	json_t *status = from_daemon(cli);
+	int code = cli_load(cli, &c); /* a broken file is told beside what the daemon says */
+	if (status)
+		code = EXIT_OK;
+	else if (code == EXIT_OK)
+		status = from_disk(&c, &code);
+	config_fini(&c);
 	if (!status)
 		return code;
 	if (as_json) {
@@ -55,16 +69,11 @@ static int show(const struct config *c, bool as_json)
 static int run(struct cli *cli, int argc, char **argv)
 {
 	bool as_json = false;
-	struct config c;
 	const struct arg args[] = {{"--json", &as_json, NULL}};
 	if (!args_parse("status", args, ARRAY_LEN(args), &argc, argv) ||
 	    !args_count("status", argc, argv, 0, "studio-worker status [--json]"))
 		return EXIT_USAGE;
-	int code = cli_load(cli, &c);
-	if (code == EXIT_OK)
-		code = show(&c, as_json);
-	config_fini(&c);
-	return code;
+	return show(cli, as_json);
 }
 
 const struct command status_command = {
@@ -78,6 +87,7 @@ const struct command status_command = {
 	    "\n"
 	    "  --json   everything as one JSON object: running, version, pid, configPath,\n"
 	    "           apiBaseUrl, workerId, vramThresholdGb, registration, session,\n"
-	    "           paused, currentJob, jobs (the recent 50, oldest first), outbox\n",
+	    "           paused, currentJob, jobs (the recent 50, oldest first), outbox;\n"
+	    "           registration and session hold lastError while something fails\n",
     .run = run,
 };

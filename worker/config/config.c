@@ -45,11 +45,6 @@ static void set_places(struct config *c, const char *path)
 	c->state_dir = fs_join(c->dir, "state");
 }
 
-static const char *file_name(const struct config *c)
-{
-	return strrchr(c->path, '/') + 1;
-}
-
 /* ---- reading ---- */
 
 /* FNV-1a; `len` + 1 so that an empty file differs from none. */
@@ -89,8 +84,7 @@ static int read_options(struct config *c, const char *text, size_t len, struct o
 			struct log *log, struct err *e)
 {
 	struct warner w = {log, c->path};
-	return options_read(out, file_name(c), text ? text : "", len, log ? warn_unknown : NULL, &w,
-			    e);
+	return options_read(out, c->path, text ? text : "", len, log ? warn_unknown : NULL, &w, e);
 }
 
 int config_load(struct config *c, const char *path, struct log *log, struct err *e)
@@ -109,6 +103,13 @@ int config_load(struct config *c, const char *path, struct log *log, struct err 
 	fresh.fingerprint = text ? fingerprint(text, len) : 0;
 	*c = fresh;
 	return 0;
+}
+
+void config_init(struct config *c, const char *path)
+{
+	*c = (struct config){0};
+	set_places(c, path);
+	options_init(&c->options);
 }
 
 void config_fini(struct config *c)
@@ -190,7 +191,7 @@ int config_set(struct config *c, const char *key, const char *value, struct err 
 		return r;
 	r = edit_set(text ? text : "", len, key, toml, &edited, &edited_len, e);
 	if (r < 0)
-		return err_wrap(e, "%s", file_name(c));
+		return err_wrap(e, "%s", c->path);
 	return adopt(c, edited, edited_len, e);
 }
 
@@ -206,7 +207,7 @@ int config_remove(struct config *c, const char *const *keys, size_t n, struct er
 		char *edited = NULL;
 		r = edit_remove(text, len, keys[i], &edited, &len, e);
 		if (r < 0)
-			return err_wrap(e, "%s", file_name(c));
+			return err_wrap(e, "%s", c->path);
 		free(text);
 		text = edited;
 	}

@@ -42,6 +42,9 @@ char *config_default_path(void);
 /* Loads (a missing file is all defaults), warns of unknown keys on log (may be NULL). An error
  * names file and line, never a value; *c is then untouched. */
 int config_load(struct config *c, const char *path, struct log *log, struct err *e) MUST_CHECK;
+/* Only its places, with the options at their defaults: for commands that talk to a running daemon
+ * and must work whatever the file holds. */
+void config_init(struct config *c, const char *path);
 void config_fini(struct config *c);
 /* Re-reads when the file changed; 1 when options changed, 0 when not, negative on a broken file
  * (options stay; said once for each content of the file, so that asking every second does not fill
