@@ -9,6 +9,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "lib/base/buf.h"
@@ -29,9 +30,11 @@ struct live {
 
 struct journal {
 	char *path;
-	int fd;		  /* -1: not open */
-	uint64_t seq;	  /* of the last record */
-	size_t end, size; /* where the next record goes; bytes the file has */
+	int fd;		   /* -1: not open */
+	bool named;	   /* the folder was synced since the file got its name */
+	struct err unread; /* why it could not be loaded */
+	uint64_t seq;	   /* of the last record */
+	size_t end, size;  /* where the next record goes; bytes the file has */
 	struct live *live;
 	size_t n_live, cap_live;
 	struct buf scratch;
@@ -183,8 +186,10 @@ int journal_load(struct journal *j, journal_each *fn, void *arg, bool *torn, str
 		err_clear(e);
 		return 0;
 	}
-	if (rc < 0)
+	if (rc < 0) {
+		err_set(&j->unread, -rc, "%s", e ? e->text : j->path);
 		return rc;
+	}
 	*torn = replay(j, text, len);
 	j->size = len;
 	/* Without a first record the numbers begin anew, and older ones must not seem to follow. */
@@ -199,29 +204,31 @@ int journal_load(struct journal *j, journal_each *fn, void *arg, bool *torn, str
 	return 0;
 }
 
-static int open_file(struct journal *j, struct err *e)
+static int sync_name(struct journal *j, struct err *e)
 {
-	if (j->fd >= 0)
-		return 0;
-	bool fresh = !fs_exists(j->path);
-	int rc = fault(j, "open", e);
-	if (rc < 0)
-		return rc;
-	j->fd = open(j->path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-	if (j->fd < 0)
-		return err_sys(e, errno, "can't open %s", j->path);
-	if (!fresh)
-		return 0;
 	auto_free char *dir = xstrdup(j->path);
 	*strrchr(dir, '/') = '\0';
-	rc = fs_sync_dir(dir, e);
-	if (rc < 0) {
-		/* Else the next one would take it for an old file whose name is safe. */
-		unlink(j->path);
-		close(j->fd);
-		j->fd = -1;
-	}
+	int rc = fs_sync_dir(dir, e);
+	j->named = rc == 0;
 	return rc;
+}
+
+static int open_file(struct journal *j, struct err *e)
+{
+	/* What could not be read may be full of results: nothing is written over them. */
+	if (j->unread.code)
+		return err_set(e, j->unread.code,
+			       "it could not be read at the start (%s); see to "
+			       "that and start again",
+			       j->unread.text);
+	int rc = j->fd < 0 ? fault(j, "open", e) : 0;
+	if (rc < 0)
+		return rc;
+	if (j->fd < 0)
+		j->fd = open(j->path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (j->fd < 0)
+		return err_sys(e, errno, "can't open %s", j->path);
+	return j->named ? 0 : sync_name(j, e);
 }
 
 static int write_all(struct journal *j, const char *data, size_t len, size_t off, struct err *e)
@@ -315,8 +322,25 @@ static bool copy_living(const struct journal *j, const char *text, size_t len, s
 	return true;
 }
 
+/* Whether the open file is the one of that name. */
+static bool in_place(const struct journal *j)
+{
+	struct stat mine, theirs;
+	return j->fd >= 0 && fstat(j->fd, &mine) == 0 && stat(j->path, &theirs) == 0 &&
+	       mine.st_ino == theirs.st_ino && mine.st_dev == theirs.st_dev;
+}
+
+static void adopt(struct journal *j, const struct live *moved, size_t len)
+{
+	memcpy(j->live, moved, j->n_live * sizeof *j->live);
+	j->seq += j->n_live;
+	j->end = j->size = len;
+	close(j->fd);
+	j->fd = -1;
+}
+
 /* Throws the dead out: the living, numbered anew, become a new file. A failure leaves all as it
- * was. */
+ * was, or the new file in place with its name not synced. */
 static int compact(struct journal *j, struct err *e)
 {
 	auto_free char *text = NULL;
@@ -327,16 +351,14 @@ static int compact(struct journal *j, struct err *e)
 	struct buf out;
 	buf_init(&out, JOURNAL_MAX);
 	auto_free struct live *moved = xcalloc(j->n_live + 1, sizeof *moved);
-	if (!copy_living(j, text, len, &out, moved))
+	if (!copy_living(j, text, len, &out, moved)) {
 		rc = err_set(e, EIO, "%s changed under us", j->path);
-	else
+	} else {
 		rc = fs_write_atomic(j->path, out.data, out.len, 0600, e);
-	if (rc == 0) {
-		memcpy(j->live, moved, j->n_live * sizeof *moved);
-		j->seq += j->n_live;
-		j->end = j->size = out.len;
-		close(j->fd);
-		j->fd = -1;
+		if (rc == 0 || !in_place(j)) {
+			adopt(j, moved, out.len);
+			j->named = rc == 0;
+		}
 	}
 	buf_fini(&out);
 	return rc;
@@ -350,15 +372,31 @@ static bool worth_compacting(const struct journal *j)
 	return j->end > JOURNAL_COMPACT && living < j->end / 2;
 }
 
+/* Before a record is added. Room that can't be won is no failure, as long as the file is still ours
+ * to write to. */
+static int make_room(struct journal *j, struct err *e)
+{
+	if (j->n_live == 0) {
+		j->end = 0;
+		return 0;
+	}
+	if (!worth_compacting(j))
+		return 0;
+	int rc = compact(j, e);
+	if (rc < 0 && in_place(j)) {
+		err_clear(e);
+		return 0;
+	}
+	return rc < 0 ? rc : open_file(j, e);
+}
+
 int journal_put(struct journal *j, const char *head, const char *body, uint64_t *id, struct err *e)
 {
 	struct record r;
 	int rc = open_file(j, e);
+	if (rc == 0)
+		rc = make_room(j, e);
 	if (rc < 0)
-		return rc;
-	if (j->n_live == 0)
-		j->end = 0;
-	else if (worth_compacting(j) && compact(j, NULL) == 0 && (rc = open_file(j, e)) < 0)
 		return rc;
 	rc = append(j, head, body, &r, e);
 	if (rc == 0)

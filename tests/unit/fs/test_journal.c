@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -221,6 +222,83 @@ static void what_was_not_synced_is_taken_back(void **state)
 	journal_free(j);
 }
 
+static unsigned renames;
+static int syncdir_code;
+
+/* The folder can't be synced once a rename was done. */
+static int syncdir_after_rename(const char *step, const char *p)
+{
+	(void)p;
+	renames += strcmp(step, "rename") == 0;
+	return renames && strcmp(step, "syncdir") == 0 ? syncdir_code : 0;
+}
+
+/* The thinned out file is in place, but its name not safe: no record may be confirmed that goes to
+ * the old one, nor to the new one before its name is. */
+static void thinned_out_but_not_synced(void **state)
+{
+	(void)state;
+	struct found f = {0};
+	bool torn;
+	uint64_t id;
+	struct err e = ERR_INIT;
+	struct journal *j = reopen(&f, &torn);
+	auto_free char *big = xmalloc(100001);
+	memset(big, 'b', 100000);
+	big[100000] = '\0';
+	put(j, "stays");
+	for (int i = 0; i < 42; i++)
+		assert_int_equal(journal_drop(j, put(j, big), NULL), 0);
+	renames = 0;
+	syncdir_code = 5; /* EIO */
+	fs_fault = syncdir_after_rename;
+	assert_int_equal(journal_put(j, "{}", "lost", &id, &e), -5);
+	assert_int_equal(renames, 1);
+	assert_int_equal(journal_put(j, "{}", "lost", &id, &e), -5);
+	syncdir_code = 0;
+	put(j, "later");
+	fs_fault = NULL;
+	journal_free(j);
+	j = reopen(&f, &torn);
+	assert_false(torn);
+	assert_int_equal(f.n, 2);
+	assert_string_equal(f.bodies[0], "stays");
+	assert_string_equal(f.bodies[1], "later");
+	forget(&f);
+	journal_free(j);
+}
+
+static void what_could_not_be_read_is_not_overwritten(void **state)
+{
+	(void)state;
+	struct found f = {0};
+	bool torn;
+	uint64_t id;
+	struct err e = ERR_INIT;
+	struct rlimit was, none;
+	struct journal *j = reopen(&f, &torn);
+	put(j, "old");
+	journal_free(j);
+	j = journal_new(path);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &was), 0);
+	none = was;
+	none.rlim_cur = 0; /* EMFILE */
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+	int rc = journal_load(j, collect, &f, &torn, &e);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &was), 0);
+	assert_true(rc < 0);
+	err_clear(&e);
+	assert_int_equal(journal_put(j, "{}", "new", &id, &e), rc);
+	assert_non_null(strstr(e.text, "Too many open files"));
+	assert_int_equal(journal_drop(j, 1, NULL), rc);
+	journal_free(j);
+	j = reopen(&f, &torn);
+	assert_int_equal(f.n, 1);
+	assert_string_equal(f.bodies[0], "old");
+	forget(&f);
+	journal_free(j);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -229,6 +307,9 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(is_thinned_out, setup, teardown),
 	    cmocka_unit_test_setup_teardown(damage_anywhere, setup, teardown),
 	    cmocka_unit_test_setup_teardown(what_was_not_synced_is_taken_back, setup, teardown),
+	    cmocka_unit_test_setup_teardown(thinned_out_but_not_synced, setup, teardown),
+	    cmocka_unit_test_setup_teardown(what_could_not_be_read_is_not_overwritten, setup,
+					    teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
