@@ -225,11 +225,25 @@ static bool take_folder(struct daemon *d, int *code)
 	return false;
 }
 
+/* A production worker's config.toml may hold the secrets, and may be open to everybody. */
+static void import_identity(struct daemon *d)
+{
+	struct err e = ERR_INIT;
+	if (identity_import(&d->identity, &d->config, &e) < 0)
+		log_warn(&d->log, "config", NULL, "the identity stays in %s: %s", d->config.path,
+			 e.text);
+	if (identity_exposed(&d->config))
+		log_warn(&d->log, "config", NULL,
+			 "%s holds this worker's token and others can read it: chmod 600 '%s'",
+			 d->config.path, d->config.path);
+}
+
 static int open_all(struct daemon *d)
 {
 	struct err e = ERR_INIT;
 	if (identity_load(&d->identity, &d->config, &e) < 0)
 		return cli_fail(EXIT_CONFIG, &e);
+	import_identity(d);
 	d->identity_stamp = identity_stamp(&d->config);
 	rng_init_system(&d->rng);
 	open_observers(d);

@@ -327,6 +327,8 @@ class Trouble(unittest.TestCase):
             until("the result waits", lambda: worker.status()["outbox"] == 1)
             self.assertIsNone(worker.status()["currentJob"])
             self.assertLessEqual(max(map(len, worker.command("status").stdout.splitlines())), 80)
+            worker.stop()
+            self.assertEqual(worker.status()["outbox"], 1)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ SPDX-License-Identifier: MIT"""
 
 import hashlib
 import os
+import pathlib
 import re
 import stat
 import threading
@@ -126,6 +127,25 @@ class Registration(unittest.TestCase):
                 request = studio.next_register()
                 self.assertNotEqual(request.body["registrationSecretHash"], studio.registrations[0].body["registrationSecretHash"])
                 self.assertNotEqual(request.body["installId"], install)
+
+    def test_a_production_config_is_imported(self):
+        for mode in (0o644, 0o600):
+            with self.subTest(mode=mode), Studio() as studio:
+                worker = Worker(studio, approved=False, start=False)
+                with worker:
+                    worker.write_config(api_base_url=studio.base, ws_reconnect_attempts=0, worker_id="wk-7",
+                                        auth_token="old-token")
+                    os.chmod(worker.config, mode)
+                    before = pathlib.Path(worker.config).read_text()
+                    worker.start()
+                    session = studio.accept()
+                    self.assertEqual((session.worker_id, session.welcome()["authToken"]), ("wk-7", "old-token"))
+                    self.assertEqual(worker.identity()["auth_token"], "old-token")
+                    self.assertEqual(stat.S_IMODE(os.stat(worker.identity_path).st_mode), 0o600)
+                    self.assertEqual(pathlib.Path(worker.config).read_text(), before)
+                    warnings = [line for line in worker.lines() if "chmod 600" in line]
+                    self.assertEqual(len(warnings), 1 if mode == 0o644 else 0)
+                    self.assertNotIn("old-token", "\n".join(worker.lines()))
 
     def test_stale_request(self):
         for status in (404, 401):

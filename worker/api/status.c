@@ -7,9 +7,8 @@
 #include "lib/base/mem.h"
 #include "lib/base/time.h"
 #include "lib/base/utf8.h"
-#include "lib/fs/fs.h"
 #include "lib/wire/fields.h"
-#include "lib/fs/journal.h"
+#include "worker/job/outbox.h"
 #include "worker/registration/registration.h"
 
 static void add_common(json_t *o, const struct config *c, const struct identity *id, bool running)
@@ -33,37 +32,6 @@ json_t *status_live(const struct status_deps *d)
 	json_object_set_new(o, "paused", json_boolean(jobs_paused(d->jobs)));
 	json_object_set_new(o, "outbox", json_integer((json_int_t)jobs_outbox_len(d->jobs)));
 	return o;
-}
-
-static void count_record(void *arg, uint64_t id, const char *head, size_t head_len,
-			 const char *body, size_t body_len)
-{
-	(void)id, (void)head, (void)head_len, (void)body, (void)body_len;
-	++*(json_int_t *)arg;
-}
-
-/* Only looks: sweeping what a crash left is the daemon's. */
-static json_int_t count_outbox(const char *state_dir)
-{
-	auto_free char *dir = fs_join(state_dir, "outbox");
-	auto_free char *journal_path = fs_join(dir, "json.log");
-	json_int_t count = 0;
-	char **names = NULL;
-	size_t n = 0;
-	bool torn;
-	struct journal *journal = journal_new(journal_path);
-	if (journal_load(journal, count_record, &count, &torn, NULL) < 0)
-		count = 0;
-	journal_free(journal);
-	if (fs_list(dir, &names, &n, NULL) < 0)
-		return count;
-	for (size_t i = 0; i < n; i++) {
-		auto_free char *manifest = xasprintf("%s/%s/manifest.json", dir, names[i]);
-		if (names[i][0] != '.' && fs_exists(manifest))
-			count++;
-	}
-	fs_list_free(names, n);
-	return count;
 }
 
 static json_t *registration_on_disk(const struct identity *id)
@@ -119,6 +87,6 @@ json_t *status_from_disk(const struct config *c, const struct identity *id)
 	json_t *o = history_on_disk(c->state_dir);
 	add_common(o, c, id, false);
 	add_states(o, id);
-	json_object_set_new(o, "outbox", json_integer(count_outbox(c->state_dir)));
+	json_object_set_new(o, "outbox", json_integer((json_int_t)outbox_count(c->state_dir)));
 	return o;
 }

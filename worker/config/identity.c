@@ -197,6 +197,27 @@ int identity_save(const struct identity *id, const struct config *c, struct err 
 	return r;
 }
 
+int identity_import(const struct identity *id, const struct config *c, struct err *e)
+{
+	const struct identity none = {0};
+	if (identity_stamp(c) != 0 || identity_same(id, &none))
+		return 0;
+	return identity_save(id, c, e);
+}
+
+bool identity_exposed(const struct config *c)
+{
+	struct identity id = {0};
+	struct err e = ERR_INIT;
+	struct stat st;
+	if (stat(c->path, &st) < 0 || !(st.st_mode & (S_IRGRP | S_IROTH)))
+		return false;
+	bool secrets = from_config(&id, c, &e) == 0 &&
+		       (secret_is_set(&id.auth_token) || secret_is_set(&id.registration_secret));
+	identity_fini(&id);
+	return secrets;
+}
+
 /* identity.json first: while it exists, what a production file still holds is not looked at. */
 int identity_reset(struct identity *id, struct config *c, struct err *e)
 {

@@ -13,6 +13,11 @@ struct identity {
 };
 
 int identity_load(struct identity *id, const struct config *c, struct err *e) MUST_CHECK;
+/* At the start of the daemon: what a production config.toml holds goes to identity.json, which
+ * counts from then on; config.toml stays as it is. 0 also when there is nothing to do. */
+int identity_import(const struct identity *id, const struct config *c, struct err *e) MUST_CHECK;
+/* config.toml holds secrets, and others than its owner may read it. */
+bool identity_exposed(const struct config *c);
 /* Whole or not at all, fsynced. */
 int identity_save(const struct identity *id, const struct config *c, struct err *e) MUST_CHECK;
 /* `register --reset`: clears all five fields (docs/protocol.md, section 2), here and in a

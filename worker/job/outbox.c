@@ -10,9 +10,10 @@
 #include "lib/fs/sha256.h"
 #include "lib/fs/journal.h"
 
-#define MANIFEST_MAX (8u << 20)
-#define JOURNAL_NAME "json.log"
-#define PARKED_NAME  "parked"
+#define MANIFEST_MAX  (8u << 20)
+#define MANIFEST_NAME "manifest.json"
+#define JOURNAL_NAME  "json.log"
+#define PARKED_NAME   "parked"
 
 struct outbox {
 	char *dir;
@@ -50,7 +51,7 @@ static char *entry_name(const struct result *r)
 static int write_manifest(const char *dir, const struct result *r, struct err *e)
 {
 	auto_free char *text = result_encode(r);
-	auto_free char *path = fs_join(dir, "manifest.json");
+	auto_free char *path = fs_join(dir, MANIFEST_NAME);
 	return fs_write_atomic(path, text, strlen(text), 0600, e);
 }
 
@@ -161,6 +162,34 @@ int outbox_set_aside(struct outbox *o, const char *dir, struct err *e)
 	return fs_rename(dir, to, e);
 }
 
+/* ---- counting ---- */
+
+static void count_record(void *arg, uint64_t seq, const char *head, size_t head_len,
+			 const char *body, size_t body_len)
+{
+	(void)seq, (void)head, (void)head_len, (void)body, (void)body_len;
+	++*(size_t *)arg;
+}
+
+size_t outbox_count(const char *state_dir)
+{
+	struct outbox *o = outbox_new(state_dir);
+	size_t count = 0, n = 0;
+	char **names = NULL;
+	bool torn;
+	if (journal_load(o->journal, count_record, &count, &torn, NULL) < 0)
+		count = 0;
+	if (fs_list(o->dir, &names, &n, NULL) < 0)
+		n = 0;
+	for (size_t i = 0; i < n; i++) {
+		auto_free char *manifest = xasprintf("%s/%s/" MANIFEST_NAME, o->dir, names[i]);
+		count += names[i][0] != '.' && fs_exists(manifest);
+	}
+	fs_list_free(names, n);
+	outbox_free(o);
+	return count;
+}
+
 /* ---- loading ---- */
 
 struct loading {
@@ -181,7 +210,7 @@ static void collect(struct loading *l, struct result *r)
 
 static int read_entry(const char *dir, struct result **out, struct err *e)
 {
-	auto_free char *path = fs_join(dir, "manifest.json");
+	auto_free char *path = fs_join(dir, MANIFEST_NAME);
 	auto_free char *text = NULL;
 	auto_free char *parked = fs_join(dir, PARKED_NAME);
 	size_t len = 0;
@@ -266,7 +295,10 @@ static void load_journal(struct loading *l)
 	struct err e = ERR_INIT;
 	bool torn = false;
 	if (journal_load(l->o->journal, load_record, l, &torn, &e) < 0)
-		log_warn(l->log, "job", NULL, "can't read kept results: %s", e.text);
+		log_error(l->log, "job", NULL,
+			  "can't read kept results: %s; jobs with a JSON result fail until this is "
+			  "mended and the worker started again",
+			  e.text);
 	else if (torn)
 		renew_journal(l);
 }
@@ -297,11 +329,13 @@ int outbox_load(struct outbox *o, struct log *log, struct result ***out, size_t 
 	*out = NULL;
 	*n = 0;
 	int rc = fs_mkdirs(o->dir, 0700, e);
+	/* First: renewing it goes by what was collected. Also when the rest can't be read: else the
+	 * next result would be written over it. */
+	load_journal(&l);
 	if (rc == 0)
 		rc = fs_list(o->dir, &names, &n_names, e);
 	if (rc < 0)
-		return err_wrap(e, "can't read the outbox");
-	load_journal(&l); /* first: renewing it goes by what was collected */
+		err_wrap(e, "can't read all of the outbox");
 	for (size_t i = 0; i < n_names; i++)
 		load_name(&l, names[i]);
 	fs_list_free(names, n_names);
@@ -309,5 +343,5 @@ int outbox_load(struct outbox *o, struct log *log, struct result ***out, size_t 
 		qsort(l.items, l.n, sizeof *l.items, older_first);
 	*out = l.items;
 	*n = l.n;
-	return 0;
+	return rc;
 }

@@ -15,9 +15,12 @@ struct outbox;
 struct outbox *outbox_new(const char *state_dir);
 void outbox_free(struct outbox *o);
 /* Removes what a crash left half made, sets aside what is broken (as .broken-*, with a line on
- * log), and returns the rest, oldest first; the array and its results are the caller's. */
+ * log), and returns the rest, oldest first; the array and its results are the caller's, also after
+ * an error, which tells that some could not be read. */
 int outbox_load(struct outbox *o, struct log *log, struct result ***out, size_t *n,
 		struct err *e) MUST_CHECK;
+/* How many results wait. Only looks, so it may run beside the daemon whose outbox it is. */
+size_t outbox_count(const char *state_dir);
 /* Durable when it returns 0. A result of bytes is moved here from `file`, and r->file, size and
  * sha256 are filled; one with a frame gets r->seq. On an error nothing is kept. */
 int outbox_put(struct outbox *o, struct result *r, const char *file, struct err *e) MUST_CHECK;
