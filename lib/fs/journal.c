@@ -32,6 +32,7 @@ struct journal {
 	char *path;
 	int fd;		   /* -1: not open */
 	bool named;	   /* the folder was synced since the file got its name */
+	bool stale;	   /* no first record: the rest must go before one is written */
 	struct err unread; /* why it could not be loaded */
 	uint64_t seq;	   /* of the last record */
 	size_t end, size;  /* where the next record goes; bytes the file has */
@@ -192,9 +193,7 @@ int journal_load(struct journal *j, journal_each *fn, void *arg, bool *torn, str
 	}
 	*torn = replay(j, text, len);
 	j->size = len;
-	/* Without a first record the numbers begin anew, and older ones must not seem to follow. */
-	if (j->seq == 0 && !*torn && truncate(j->path, 0) == 0)
-		j->size = 0;
+	j->stale = j->seq == 0 && !*torn;
 	for (size_t i = 0; i < j->n_live; i++) {
 		struct record r;
 		size_t off = j->live[i].off;
@@ -228,6 +227,13 @@ static int open_file(struct journal *j, struct err *e)
 		j->fd = open(j->path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	if (j->fd < 0)
 		return err_sys(e, errno, "can't open %s", j->path);
+	/* Without a first record the numbers begin anew, and older ones must not seem to follow.
+	 * Not while loading: that may be a look at the file of another process. */
+	if (j->stale && ftruncate(j->fd, 0) < 0)
+		return err_sys(e, errno, "can't cut %s", j->path);
+	if (j->stale)
+		j->size = 0;
+	j->stale = false;
 	return j->named ? 0 : sync_name(j, e);
 }
 

@@ -22,8 +22,8 @@ typedef void journal_each(void *arg, uint64_t id, const char *head, size_t head_
 
 struct journal *journal_new(const char *path); /* touches nothing */
 void journal_free(struct journal *j);
-/* Reads what is there; *torn tells that the last record was cut off or damaged. After an error
- * nothing can be put or dropped: what is there would be overwritten. */
+/* Reads what is there and changes nothing; *torn tells that the last record was cut off or damaged.
+ * After an error nothing can be put or dropped: what is there would be overwritten. */
 int journal_load(struct journal *j, journal_each *fn, void *arg, bool *torn,
 		 struct err *e) MUST_CHECK;
 /* On disk when it returns 0. On an error nothing changed. */

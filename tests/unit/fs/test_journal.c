@@ -299,6 +299,27 @@ static void what_could_not_be_read_is_not_overwritten(void **state)
 	journal_free(j);
 }
 
+/* A look at the file beside the one who writes it takes nothing away. */
+static void loading_changes_nothing(void **state)
+{
+	(void)state;
+	struct found f = {0};
+	bool torn;
+	uint64_t size = 0;
+	static const char older[] = "\0\0\0\0 what a round before left";
+	assert_int_equal(fs_write_atomic(path, older, sizeof older, 0600, NULL), 0);
+	struct journal *j = reopen(&f, &torn);
+	assert_int_equal(fs_size(path, &size, NULL), 0);
+	assert_int_equal(size, sizeof older);
+	put(j, "new");
+	journal_free(j);
+	j = reopen(&f, &torn);
+	assert_false(torn);
+	assert_int_equal(f.n, 1);
+	forget(&f);
+	journal_free(j);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -307,6 +328,7 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(is_thinned_out, setup, teardown),
 	    cmocka_unit_test_setup_teardown(damage_anywhere, setup, teardown),
 	    cmocka_unit_test_setup_teardown(what_was_not_synced_is_taken_back, setup, teardown),
+	    cmocka_unit_test_setup_teardown(loading_changes_nothing, setup, teardown),
 	    cmocka_unit_test_setup_teardown(thinned_out_but_not_synced, setup, teardown),
 	    cmocka_unit_test_setup_teardown(what_could_not_be_read_is_not_overwritten, setup,
 					    teardown),
