@@ -19,10 +19,8 @@ static void load(struct jobs *j)
 	struct result **items = NULL;
 	size_t n = 0;
 	struct err e = ERR_INIT;
-	if (outbox_load(j->outbox, j->d.log, &items, &n, &e) < 0) {
+	if (outbox_load(j->outbox, j->d.log, &items, &n, &e) < 0)
 		log_error(j->d.log, "job", NULL, "%s; jobs will fail until this is mended", e.text);
-		return;
-	}
 	for (size_t i = 0; i < n; i++) {
 		struct job *job = job_new_kept(j, items[i]);
 		if (!result_is_bytes(items[i]) || items[i]->parked)

@@ -475,6 +475,35 @@ static void broken_entries_are_set_aside(void **state)
 	rig_free(r);
 }
 
+/* Results that can't be read at the start are not written over: a JSON job fails, and says why. */
+static void an_unreadable_journal_is_left_alone(void **state)
+{
+	(void)state;
+	struct rig *r = with_orphan(KIND_LLM);
+	auto_free char *path = fs_join(r->dir, "outbox/json.log");
+	auto_free char *away = fs_join(r->dir, "away");
+	assert_int_equal(rename(path, away), 0);
+	assert_int_equal(symlink("json.log", path), 0); /* ELOOP, for root too */
+	rig_restart(r);
+	expect_log(r, "error can't read kept results");
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(rename(away, path), 0);
+	rig_link(r, 0);
+	rig_offer(r, "j2", KIND_LLM);
+	rig_finish(r);
+	struct worker_frame *f = expect_frame(r, WF_FAIL, "j2");
+	assert_true(f->retryable);
+	assert_non_null(strstr(f->text, "could not be read at the start"));
+	run_image(r, "j3"); /* needs no journal */
+	assert_int_equal(r->uploads, 1);
+	rig_restart(r);
+	assert_int_equal(jobs_outbox_len(r->jobs), 1);
+	rig_link(r, 0);
+	rig_offer(r, "j1", KIND_LLM);
+	expect_frame(r, WF_COMPLETE_JSON, "j1");
+	rig_free(r);
+}
+
 /* ---- resume ---- */
 
 static void resume_frame(struct rig *r, size_t want)
@@ -628,6 +657,7 @@ int main(void)
 	    cmocka_unit_test(survives_a_restart),
 	    cmocka_unit_test(damage_is_noticed),
 	    cmocka_unit_test(broken_entries_are_set_aside),
+	    cmocka_unit_test(an_unreadable_journal_is_left_alone),
 	    cmocka_unit_test(resume_keeps_a_claim),
 	    cmocka_unit_test(resume_keeps_a_run),
 	    cmocka_unit_test(resume_keeps_what_failed),
