@@ -20,6 +20,7 @@ struct watch { /* one socket of curl's */
 	uv_poll_t poll;
 	struct multi *multi;
 	curl_socket_t fd;
+	int events;
 };
 
 static void collect(struct multi *m)
@@ -36,16 +37,20 @@ static void collect(struct multi *m)
 	}
 }
 
+/* A broken connection (status < 0) may still hold an answer: curl is to read it first, and libuv,
+ * which stops watching then, to go on. */
 static void on_event(uv_poll_t *poll, int status, int events)
 {
 	struct watch *w = poll->data;
 	struct multi *m = w->multi;
-	int flags = status < 0 ? CURL_CSELECT_ERR : 0, running;
+	int flags = status < 0 ? CURL_CSELECT_IN : 0, running;
 	if (events & UV_READABLE)
 		flags |= CURL_CSELECT_IN;
 	if (events & UV_WRITABLE)
 		flags |= CURL_CSELECT_OUT;
 	curl_multi_socket_action(m->curl, w->fd, flags, &running);
+	if (status < 0 && !uv_is_closing((uv_handle_t *)poll))
+		uv_poll_start(poll, w->events, on_event);
 	collect(m);
 }
 
@@ -78,9 +83,9 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *so
 		}
 		curl_multi_assign(m->curl, fd, w);
 	}
-	int events =
+	w->events =
 	    (what & CURL_POLL_IN ? UV_READABLE : 0) | (what & CURL_POLL_OUT ? UV_WRITABLE : 0);
-	uv_poll_start(&w->poll, events, on_event);
+	uv_poll_start(&w->poll, w->events, on_event);
 	return 0;
 }
 

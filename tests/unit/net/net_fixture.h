@@ -182,19 +182,18 @@ static void raw_ready(uv_poll_t *poll, int status, int events)
 {
 	struct raw *r = poll->data;
 	char data[65536];
-	(void)status;
+	ssize_t n;
+	(void)status; /* libuv stops at an error, so all there is is read now */
 	(void)events;
-	ssize_t n = recv(r->fd, data, sizeof data, MSG_DONTWAIT);
+	while ((n = recv(r->fd, data, sizeof data, MSG_DONTWAIT)) > 0) {
+		assert_true(buf_add(&r->in, data, (size_t)n));
+		if (r->until && memmem(r->in.data, r->in.len, r->until, strlen(r->until)))
+			r->seen = true;
+	}
 	if (n < 0 && errno == EAGAIN)
 		return;
-	if (n <= 0) {
-		r->eof = r->seen = true;
-		uv_poll_stop(r->poll);
-		return;
-	}
-	assert_true(buf_add(&r->in, data, (size_t)n));
-	if (r->until && memmem(r->in.data, r->in.len, r->until, strlen(r->until)))
-		r->seen = true;
+	r->eof = r->seen = true;
+	uv_poll_stop(r->poll);
 }
 
 static MAYBE_UNUSED void raw_watch(struct raw *r)
