@@ -635,6 +635,38 @@ static void uploads_that_are_refused(void **state)
 	world_free(w);
 }
 
+/* A studio that answers in the middle of an upload and cuts: the answer counts. */
+static void an_answer_and_a_reset(void **state)
+{
+	(void)state;
+	struct world *w = world_new();
+	struct got g = {0};
+	struct raw r;
+	int port, fd = listen_any(&port);
+	make_file(w, 8u << 20);
+	auto_free char *url = xasprintf("http://127.0.0.1:%d/", port);
+	struct http_request req = {.method = "POST",
+				   .url = url,
+				   .file_path = w->file,
+				   .file_name = "j.png",
+				   .content_type = "image/png",
+				   .max_reply = 100};
+	transport_request(w->f->net, &req, on_got, &g);
+	raw_accept(&r, w->f, fd);
+	raw_await(&r, "name=\"image\"");
+	uv_poll_stop(r.poll);
+	live(w->f, 100); /* until nothing more fits into the kernel's buffers */
+	raw_send(&r, "HTTP/1.1 409 Conflict\r\nContent-Length: 2\r\n\r\nno");
+	struct linger cut = {.l_onoff = 1};
+	setsockopt(r.fd, SOL_SOCKET, SO_LINGER, &cut, sizeof cut);
+	raw_close(&r);
+	await(w->f, &g.done);
+	check_text(&g, 409, "no");
+	close(fd);
+	unlink(w->file);
+	world_free(w);
+}
+
 static void uploads_that_are_broken(void **state)
 {
 	(void)state;
@@ -906,6 +938,7 @@ int main(void)
 	    cmocka_unit_test(a_file_comes_whole),
 	    cmocka_unit_test(uploads),
 	    cmocka_unit_test(uploads_that_are_refused),
+	    cmocka_unit_test(an_answer_and_a_reset),
 	    cmocka_unit_test(uploads_that_are_broken),
 	    cmocka_unit_test(both_answer),
 	    cmocka_unit_test(an_upload_byte_by_byte),
