@@ -144,7 +144,6 @@ static void act(struct job *job, enum verdict v, const char *why)
 	struct log *log = job->jobs->d.log;
 	switch (v) {
 	case STORED:
-		log_info(log, "ws", job_id(job), "binary upload ok");
 		kept_end(job, JOB_DELIVERED, NULL);
 		break;
 	case NOT_OURS:
@@ -238,14 +237,16 @@ static void verify_after(struct disk_op *op)
 	struct jobs *j = job->jobs;
 	if (j->pump == job && (!j->up || job->acked))
 		j->pump = NULL;
+	if (job->acked) { /* whatever our copy is like: the studio has its own */
+		kept_end(job, JOB_DELIVERED, NULL);
+		return;
+	}
 	if (op->rc < 0) {
 		damaged(job, op->err.text);
 		return;
 	}
 	job->result->verified = true;
-	if (job->acked)
-		kept_end(job, JOB_DELIVERED, NULL);
-	else if (j->up && !(job->result->parked && !job->bound))
+	if (j->up && !(job->result->parked && !job->bound))
 		request(job);
 	else
 		rest(job, NULL);

@@ -59,7 +59,11 @@ static void finish(struct job *job, enum job_state how, const char *detail)
 
 void kept_end(struct job *job, enum job_state how, const char *detail)
 {
-	if (result_is_bytes(job->result))
+	bool bytes = result_is_bytes(job->result);
+	/* Here, for the studio's completeAck may be faster than the answer to the upload. */
+	if (bytes && how == JOB_DELIVERED)
+		log_info(job->jobs->d.log, "ws", job_id(job), "binary upload ok");
+	if (bytes)
 		on_folder(job, remove_run);
 	else
 		graves_add(job->jobs, job->result->seq);

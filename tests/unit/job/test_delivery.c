@@ -383,6 +383,40 @@ static void an_ack_ends_an_upload_too(void **state)
 	rig_free(r);
 }
 
+static size_t count_log(struct rig *r, const char *line)
+{
+	size_t n = 0;
+	for (const char *at = r->lines; (at = strstr(at, line)); at++)
+		n++;
+	return n;
+}
+
+static void a_delivered_upload_is_logged_once(void **state)
+{
+	(void)state;
+	for (int ack_first = 0; ack_first < 2; ack_first++) {
+		struct rig *r = rig_new();
+		rig_link(r, 0);
+		r->status = 0;
+		run_image(r, "j1");
+		assert_int_equal(count_log(r, "info binary upload ok\n"), 0);
+		if (ack_first)
+			jobs_complete_ack(r->jobs, "j1");
+		fake_request_answer(r->request, 200, "{}");
+		rig_settle(r);
+		if (!ack_first)
+			jobs_complete_ack(r->jobs, "j1");
+		rig_settle(r);
+		assert_int_equal(count_log(r, "info binary upload ok\n"), 1);
+		assert_int_equal(jobs_outbox_len(r->jobs), 0);
+		rig_offer(r, "j2", KIND_LLM);
+		rig_finish(r);
+		jobs_complete_ack(r->jobs, "j2");
+		assert_int_equal(count_log(r, "info binary upload ok\n"), 1);
+		rig_free(r);
+	}
+}
+
 static void a_link_lost_while_uploading(void **state)
 {
 	(void)state;
@@ -437,16 +471,21 @@ static char *only_entry(struct rig *r)
 	return path;
 }
 
-static void damage_is_noticed(void **state)
+static void damage_only_entry(struct rig *r)
 {
-	(void)state;
-	struct rig *r = with_orphan(KIND_IMAGE);
 	auto_free char *entry = only_entry(r);
 	auto_free char *file = fs_join(entry, "result.png");
 	FILE *f = fopen(file, "r+b");
 	assert_non_null(f);
 	fputc('X', f);
 	fclose(f);
+}
+
+static void damage_is_noticed(void **state)
+{
+	(void)state;
+	struct rig *r = with_orphan(KIND_IMAGE);
+	damage_only_entry(r);
 	rig_restart(r);
 	assert_int_equal(jobs_outbox_len(r->jobs), 1);
 	rig_link(r, 0);
@@ -556,6 +595,26 @@ static void resume_keeps_a_run(void **state)
 	rig_free(r);
 }
 
+/* The studio has the result already: that our copy is damaged is no news to it. */
+static void acked_while_a_damaged_copy_is_checked(void **state)
+{
+	(void)state;
+	char *ids[] = {(char[]){"j1"}};
+	struct rig *r = with_orphan(KIND_IMAGE);
+	damage_only_entry(r);
+	rig_restart(r);
+	rig_link(r, FEATURE_RESUME);
+	resume_frame(r, 1);
+	jobs_resumed(r->jobs, ids, 1, NULL, 0);
+	jobs_complete_ack(r->jobs, "j1");
+	rig_settle(r);
+	assert_int_equal(r->n_frames, 0);
+	assert_null(strstr(r->lines, "is damaged"));
+	assert_non_null(strstr(r->states, "j1:delivered"));
+	assert_int_equal(folder_len(r, "outbox"), 0);
+	rig_free(r);
+}
+
 /* The engine fails between `resume` and `resumed`: the kept claim must not wait for ever. */
 static void resume_keeps_what_failed(void **state)
 {
@@ -653,6 +712,7 @@ int main(void)
 	    cmocka_unit_test(attached_while_an_upload_is_refused),
 	    cmocka_unit_test(an_offer_waits_for_the_uploads_answer),
 	    cmocka_unit_test(an_ack_ends_an_upload_too),
+	    cmocka_unit_test(a_delivered_upload_is_logged_once),
 	    cmocka_unit_test(a_link_lost_while_uploading),
 	    cmocka_unit_test(survives_a_restart),
 	    cmocka_unit_test(damage_is_noticed),
@@ -660,6 +720,7 @@ int main(void)
 	    cmocka_unit_test(an_unreadable_journal_is_left_alone),
 	    cmocka_unit_test(resume_keeps_a_claim),
 	    cmocka_unit_test(resume_keeps_a_run),
+	    cmocka_unit_test(acked_while_a_damaged_copy_is_checked),
 	    cmocka_unit_test(resume_keeps_what_failed),
 	    cmocka_unit_test(resume_drops),
 	    cmocka_unit_test(resume_unanswered_holds_nothing_back),
