@@ -49,12 +49,17 @@ struct jobs *jobs_new(const struct jobs_deps *d, struct err *e)
 	return j;
 }
 
+static void forget_unsaid(struct jobs *j)
+{
+	str_replace(&j->unsaid.job_id, NULL);
+	str_replace(&j->unsaid.error, NULL);
+}
+
 void jobs_destroy(struct jobs *j)
 {
 	outbox_free(j->outbox);
 	free(j->graves);
-	free(j->unsaid.job_id);
-	free(j->unsaid.error);
+	forget_unsaid(j);
 	free(j->state_dir);
 	free(j);
 }
@@ -203,6 +208,7 @@ void jobs_link_down(struct jobs *j)
 	if (!j->up)
 		return;
 	j->up = false;
+	forget_unsaid(j);
 	timer_stop(&j->resume_timer);
 	slot_drop_held(j);
 	if (j->slot && job_in_work(j->slot)) {
@@ -290,6 +296,7 @@ void jobs_resumed(struct jobs *j, char *const *kept, size_t n_keep, char *const 
 		keep(j, kept[i]);
 	for (size_t i = 0; i < n_drop; i++)
 		drop(j, gone[i]);
+	forget_unsaid(j); /* only now: an answer may also come after we stopped waiting for it */
 	settle(j);
 }
 

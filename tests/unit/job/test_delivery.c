@@ -637,6 +637,35 @@ static void resume_keeps_what_failed(void **state)
 	rig_free(r);
 }
 
+/* A failure of one session is no answer to a claim that is kept in a later one. */
+static void resume_does_not_repeat_old_failures(void **state)
+{
+	(void)state;
+	char *ids[] = {(char[]){"j1"}};
+	for (int answered = 0; answered < 2; answered++) {
+		struct rig *r = rig_new();
+		rig_link(r, FEATURE_RESUME);
+		jobs_resumed(r->jobs, NULL, 0, NULL, 0);
+		rig_offer(r, "j1", KIND_LLM);
+		jobs_link_down(r->jobs);
+		rig_link(r, FEATURE_RESUME);
+		resume_frame(r, 1);
+		fake_run_fail(fake_lab_run(&r->lab, "j1"), "out of memory", false);
+		rig_settle(r);
+		if (answered) {
+			jobs_resumed(r->jobs, NULL, 0, NULL, 0);
+		} else {
+			jobs_link_down(r->jobs);
+			rig_link(r, FEATURE_RESUME);
+		}
+		jobs_resumed(r->jobs, ids, 1, NULL, 0);
+		struct worker_frame *f = expect_frame(r, WF_FAIL, "j1");
+		assert_null(strstr(f->text, "out of memory"));
+		assert_true(f->retryable);
+		rig_free(r);
+	}
+}
+
 static void resume_drops(void **state)
 {
 	(void)state;
@@ -722,6 +751,7 @@ int main(void)
 	    cmocka_unit_test(resume_keeps_a_run),
 	    cmocka_unit_test(acked_while_a_damaged_copy_is_checked),
 	    cmocka_unit_test(resume_keeps_what_failed),
+	    cmocka_unit_test(resume_does_not_repeat_old_failures),
 	    cmocka_unit_test(resume_drops),
 	    cmocka_unit_test(resume_unanswered_holds_nothing_back),
 	    cmocka_unit_test(cancel_of_a_finished_job),
