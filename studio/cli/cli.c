@@ -6,6 +6,9 @@
 #include "lib/base/mem.h"
 #include "studio/cli/cli.h"
 
+#define GLOBALS	 3
+#define ROWS_MAX 48
+
 static int run_version(struct invocation *in);
 static int run_help(struct invocation *in);
 
@@ -27,24 +30,25 @@ static const struct command *const commands[] = {
     &submit_command, &jobs_command,    &version_command, &help_command,
 };
 
-static void print_help(FILE *to)
+static void print_help(void)
 {
 	fputs("usage: studiod [--config FILE] [--data DIR] [--listen ADDR:PORT] COMMAND ...\n"
 	      "\n"
 	      "A studio: admits workers, queues jobs, offers them, keeps the results.\n"
 	      "\n"
 	      "commands:\n",
-	      to);
+	      stdout);
 	for (size_t i = 0; i < ARRAY_LEN(commands); i++)
-		fprintf(to, "  %-9s %s\n", commands[i]->name, commands[i]->summary);
+		printf("  %-9s %s\n", commands[i]->name, commands[i]->summary);
 	fputs("\n"
+	      "with every command, before or after it:\n"
 	      "  --config FILE       options; default ~/.config/studiod/config.toml if there\n"
 	      "  --data DIR          data folder; default ~/.local/share/studiod\n"
 	      "  --listen ADDR:PORT  where serve listens; default 127.0.0.1:8787\n"
 	      "\n"
 	      "exit codes: 0 fine, 1 failed, 2 wrong usage, 3 no studio runs, 4 a job failed\n"
 	      "'studiod COMMAND --help' says more about a command, 'man studiod' the most.\n",
-	      to);
+	      stdout);
 }
 
 static const struct command *find_command(const char *name)
@@ -79,7 +83,7 @@ static int run_help(struct invocation *in)
 	const struct command *c;
 
 	if (!in->argc) {
-		print_help(stdout);
+		print_help();
 		return EXIT_OK;
 	}
 	c = find_command(in->argv[0]);
@@ -109,48 +113,54 @@ static int override(struct settings *s, const char *data, const char *listen, st
 	return rc;
 }
 
-static int run_command(const struct command *c, serve_fn *serve, int argc, char **argv,
-		       const char *config, const char *data, const char *listen)
+bool invocation_read(struct invocation *in, const char *of, const struct option_row *rows, size_t n)
 {
-	struct settings settings = {0};
-	struct invocation in = {&settings, serve, argc, argv};
+	struct option_row all[ROWS_MAX] = {
+	    {"--config", &in->config, NULL},
+	    {"--data", &in->data, NULL},
+	    {"--listen", &in->listen, NULL},
+	};
+	auto_free char *name = xasprintf("studiod %s", of);
 	struct err e = ERR_INIT;
-	int code;
 
-	if (settings_load(&settings, config, &e) < 0 || override(&settings, data, listen, &e) < 0) {
-		fprintf(stderr, "studiod: %s\n", e.text);
-		settings_fini(&settings);
-		return EXIT_USAGE;
-	}
-	code = c->run(&in);
-	settings_fini(&settings);
-	return code;
+	for (size_t i = 0; i < n; i++)
+		all[GLOBALS + i] = rows[i];
+	if (!options_read(name, all, GLOBALS + n, false, &in->argc, in->argv))
+		return false;
+	if (settings_load(in->settings, in->config, &e) == 0 &&
+	    override(in->settings, in->data, in->listen, &e) == 0)
+		return true;
+	fprintf(stderr, "studiod: %s\n", e.text);
+	return false;
 }
 
 int cli_main(int argc, char **argv, serve_fn *serve)
 {
-	const char *config = NULL, *data = NULL, *listen = NULL;
+	struct settings settings = {0};
+	struct invocation in = {.settings = &settings, .serve = serve};
 	bool help = false, version = false;
 	const struct option_row rows[] = {
-	    {"--config", &config, NULL}, {"--data", &data, NULL}, {"--listen", &listen, NULL},
-	    {"--help", NULL, &help},	 {"-h", NULL, &help},	  {"--version", NULL, &version},
+	    {"--config", &in.config, NULL},
+	    {"--data", &in.data, NULL},
+	    {"--listen", &in.listen, NULL},
+	    {"--help", NULL, &help},
+	    {"-h", NULL, &help},
+	    {"--version", NULL, &version},
 	};
 	const struct command *c;
+	int code;
 
 	argc--;
 	argv++;
 	if (!options_read("studiod", rows, ARRAY_LEN(rows), true, &argc, argv))
 		return EXIT_USAGE;
-	if (help || version) {
-		if (help)
-			print_help(stdout);
-		else
-			puts("studiod " PROGRAM_VERSION);
+	if (version && !help) {
+		puts("studiod " PROGRAM_VERSION);
 		return EXIT_OK;
 	}
-	if (!argc) {
-		print_help(stderr);
-		return EXIT_USAGE;
+	if (help || !argc) {
+		print_help();
+		return EXIT_OK;
 	}
 	c = find_command(argv[0]);
 	if (!c)
@@ -159,5 +169,9 @@ int cli_main(int argc, char **argv, serve_fn *serve)
 		fputs(c->help, stdout);
 		return EXIT_OK;
 	}
-	return run_command(c, serve, argc - 1, argv + 1, config, data, listen);
+	in.argc = argc - 1;
+	in.argv = argv + 1;
+	code = c->run(&in);
+	settings_fini(&settings);
+	return code;
 }

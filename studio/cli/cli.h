@@ -14,6 +14,7 @@ struct invocation {
 	serve_fn *serve;
 	int argc;
 	char **argv;
+	const char *config, *data, *listen; /* global options, before or after the command */
 };
 struct command {
 	const char *name, *summary;
@@ -23,6 +24,11 @@ struct command {
 /* serve.c, workers.c, decide.c, submit.c, jobs.c */
 extern const struct command serve_command, workers_command, approve_command, reject_command,
     submit_command, jobs_command;
+
+/* A command's options and, where they stand behind it, the global ones; then the settings. False:
+ * exit with EXIT_USAGE. `of` is the command. */
+bool invocation_read(struct invocation *in, const char *of, const struct option_row *rows,
+		     size_t n);
 
 /* Reads the global options, finds the command, runs it. Returns the exit code. */
 int cli_main(int argc, char **argv, serve_fn *serve);

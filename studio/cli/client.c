@@ -16,17 +16,34 @@
 #define REPLY_MAX  ((size_t)64 << 20)
 #define RESULT_MAX ((size_t)4 << 30)
 
+static bool find(struct client *c, struct err *e)
+{
+	char *address = datadir_find(&c->data, e);
+
+	if (!address)
+		return false;
+	free(c->address);
+	free(c->base);
+	c->address = address;
+	c->base = xasprintf("%s%s", address, API_PREFIX);
+	return true;
+}
+
+bool client_find_again(struct client *c)
+{
+	struct err ignored = ERR_INIT;
+
+	return find(c, &ignored);
+}
+
 bool client_open(struct client *c, const struct settings *s)
 {
 	struct err e = ERR_INIT;
 
+	*c = (struct client){0};
 	datadir_init(&c->data, s->data_dir);
-	c->address = datadir_find(&c->data, &e);
-	c->base = NULL;
-	if (c->address) {
-		c->base = xasprintf("%s%s", c->address, API_PREFIX);
+	if (find(c, &e))
 		return true;
-	}
 	fprintf(stderr, "studiod: %s\n", e.text);
 	client_fini(c);
 	return false;
@@ -41,7 +58,7 @@ void client_fini(struct client *c)
 }
 
 /* What the studio said is wrong, in its own words. */
-static int refused(int status, const char *body, size_t len)
+static void print_refusal(int status, const char *body, size_t len)
 {
 	struct err e = ERR_INIT;
 	json_t *json = json_parse(body, len, &e);
@@ -52,7 +69,6 @@ static int refused(int status, const char *body, size_t len)
 	else
 		fprintf(stderr, "studiod: the studio answered with HTTP status %d\n", status);
 	json_decref(json);
-	return EXIT_FAILED;
 }
 
 static int exchange(struct client *c, struct http_request *q, char **body, size_t *len)
@@ -62,16 +78,19 @@ static int exchange(struct client *c, struct http_request *q, char **body, size_
 
 	q->bearer = &c->data.token;
 	status = http_simple(q, NULL, body, len, &e);
-	if (status < 0) {
+	c->status = status < 0 ? 0 : status;
+	if (status >= 200 && status <= 299)
+		return 0;
+	if (status < 0 && !c->quiet)
 		fprintf(stderr,
 			"studiod: the studio at %s does not answer (%s); is it running? start it "
 			"with: studiod --data %s serve\n",
 			c->address, e.text, c->data.path);
+	else if (!c->quiet)
+		print_refusal(status, *body ? *body : "", *body ? *len : 0);
+	if (status < 0)
 		return EXIT_NO_STUDIO;
-	}
-	if (status < 200 || status > 299)
-		return refused(status, *body ? *body : "", *body ? *len : 0);
-	return 0;
+	return status == 400 ? EXIT_USAGE : EXIT_FAILED;
 }
 
 static int parse_reply(const char *body, size_t len, json_t **out)

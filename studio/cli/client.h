@@ -11,14 +11,19 @@
 struct client {
 	struct datadir data;
 	char *address, *base; /* base: with the API's prefix, what url_path() starts from */
+	bool quiet;	      /* calls print no errors: the caller has something better to do */
+	int status;	      /* of the last call; 0: the studio did not answer */
 };
 
 /* False when no studio runs there: it has said so, exit with EXIT_NO_STUDIO. */
 bool client_open(struct client *c, const struct settings *s);
 void client_fini(struct client *c);
+/* Looks where the studio is by now: it may have started anew. Prints nothing. */
+bool client_find_again(struct client *c);
 
 /* One call. Returns 0 with *out (new reference), else the exit code after printing the studio's or
- * the network's error. body (may be NULL) is borrowed. */
+ * the network's error: EXIT_USAGE where the studio found the request itself wrong. body (may be
+ * NULL) is borrowed. */
 int client_call(struct client *c, const char *method, const char *url, json_t *body,
 		json_t **out) MUST_CHECK;
 /* Bytes of a result; free() *data. */

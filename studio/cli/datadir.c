@@ -151,18 +151,18 @@ void datadir_withdraw(struct datadir *d)
 
 char *datadir_find(struct datadir *d, struct err *e)
 {
-	char *address = NULL;
+	auto_free char *address = NULL;
+	int rc = read_line(d->address_file, &address, e);
 
-	if (!fs_exists(d->address_file)) {
+	if (rc == 0)
+		rc = read_token(d, e);
+	if (rc == -ENOENT || rc == -ENOTDIR)
 		err_set(e, ENOENT, "no studiod serves %s; start one with: studiod --data %s serve",
 			d->path, d->path);
-		return NULL;
-	}
-	if (read_line(d->address_file, &address, e) < 0)
-		return NULL;
-	if (read_token(d, e) < 0) {
-		free(address);
-		return NULL;
-	}
-	return address;
+	else if (rc == -EACCES || rc == -EPERM)
+		err_set(e, EACCES,
+			"permission denied to the data folder %s; run this as its owner or with "
+			"sudo",
+			d->path);
+	return rc == 0 ? steal(&address) : NULL;
 }

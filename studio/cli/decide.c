@@ -6,29 +6,47 @@
 #include "lib/net/url.h"
 #include "studio/cli/cli.h"
 #include "studio/cli/client.h"
+#include "studio/cli/ids.h"
 #include "studio/cli/table.h"
+
+static int answer(struct client *c, const char *id, bool reject, json_t *body)
+{
+	auto_free char *url = url_path(
+	    c->base, reject ? "/workers/pending/%s/reject" : "/workers/pending/%s/approve", id);
+	json_t *out = NULL;
+	int rc = client_call(c, "POST", url, body, &out);
+
+	if (rc && c->status)
+		fprintf(stderr,
+			"studiod: nothing done for %s; 'studiod workers' lists the open requests\n",
+			id);
+	else if (rc == 0 && reject)
+		printf("rejected %s\n", id);
+	else if (rc == 0)
+		printf("approved %s as worker %s\n", id, text_of(out, "workerId"));
+	json_decref(out);
+	return rc;
+}
 
 static int decide(struct invocation *in, const char *reason)
 {
 	struct client c;
-	auto_free char *url = NULL;
-	json_t *body, *out = NULL;
+	auto_free char *id = NULL;
+	json_t *body;
 	int rc;
 
-	if (!client_open(&c, in->settings))
-		return EXIT_NO_STUDIO;
-	url =
-	    url_path(c.base, reason ? "/workers/pending/%s/reject" : "/workers/pending/%s/approve",
-		     in->argv[0]);
 	body = reason ? json_pack("{s:s}", "reason", reason) : json_object();
-	rc = body ? client_call(&c, "POST", url, body, &out) : EXIT_USAGE;
-	if (!body)
+	if (!body) {
 		fputs("studiod: --reason: must be UTF-8\n", stderr);
-	else if (rc == 0 && reason)
-		printf("rejected %s\n", in->argv[0]);
-	else if (rc == 0)
-		printf("approved %s as worker %s\n", in->argv[0], text_of(out, "workerId"));
-	json_decref(out);
+		return EXIT_USAGE;
+	}
+	if (!client_open(&c, in->settings)) {
+		json_decref(body);
+		return EXIT_NO_STUDIO;
+	}
+	rc = ids_find_request(&c, in->argv[0], &id);
+	if (rc == 0)
+		rc = answer(&c, id, reason != NULL, body);
 	json_decref(body);
 	client_fini(&c);
 	return rc;
@@ -47,8 +65,7 @@ static bool one_request(const struct invocation *in, const char *of)
 
 static int run_approve(struct invocation *in)
 {
-	if (!options_read("studiod approve", NULL, 0, false, &in->argc, in->argv) ||
-	    !one_request(in, "approve"))
+	if (!invocation_read(in, "approve", NULL, 0) || !one_request(in, "approve"))
 		return EXIT_USAGE;
 	return decide(in, NULL);
 }
@@ -58,8 +75,7 @@ static int run_reject(struct invocation *in)
 	const char *reason = NULL;
 	const struct option_row rows[] = {{"--reason", &reason, NULL}};
 
-	if (!options_read("studiod reject", rows, ARRAY_LEN(rows), false, &in->argc, in->argv) ||
-	    !one_request(in, "reject"))
+	if (!invocation_read(in, "reject", rows, ARRAY_LEN(rows)) || !one_request(in, "reject"))
 		return EXIT_USAGE;
 	if (!reason || !*reason) {
 		fputs("studiod: reject needs --reason TEXT; the worker's owner sees it\nTry "

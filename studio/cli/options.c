@@ -37,7 +37,8 @@ static size_t distance(const char *a, const char *b)
 const char *nearest_word(const char *word, const char *const *words, size_t n)
 {
 	const char *best = NULL;
-	size_t best_distance = 4;
+	size_t len = strlen(word + strspn(word, "-"));
+	size_t best_distance = len < 4 ? 2 : len < 10 ? 3 : 4; /* the first too far away */
 
 	for (size_t i = 0; i < n; i++) {
 		size_t d = distance(word, words[i]);

@@ -12,7 +12,7 @@ static int run(struct invocation *in)
 					  {"--log-format", &format, NULL}};
 	struct err e = ERR_INIT;
 
-	if (!options_read("studiod serve", rows, ARRAY_LEN(rows), false, &in->argc, in->argv))
+	if (!invocation_read(in, "serve", rows, ARRAY_LEN(rows)))
 		return EXIT_USAGE;
 	if (in->argc) {
 		fprintf(

@@ -1,9 +1,12 @@
 /* settings.c - what studiod runs with: defaults, then the config file, then the command line.
  * SPDX-License-Identifier: MIT */
+#include <arpa/inet.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/base/log.h"
+#include "lib/base/log_stderr.h"
 #include "lib/base/mem.h"
 #include "lib/fs/fs.h"
 #include "lib/toml/toml.h"
@@ -61,6 +64,41 @@ static void put_text(struct settings *s, const struct setting *row, const char *
 	*to = row->offset == AT(data_dir) ? fs_expand_home(text) : xstrdup(text);
 }
 
+/* An address, not a name, and a port: said here, before a data folder is made. */
+static bool is_address(const char *text)
+{
+	const char *colon = strrchr(text, ':');
+	const char *port = colon ? colon + 1 : "";
+	bool six = text[0] == '[' && colon && colon > text + 1 && colon[-1] == ']';
+	auto_free char *host = six     ? xstrndup(text + 1, (size_t)(colon - text) - 2)
+			       : colon ? xstrndup(text, (size_t)(colon - text))
+				       : NULL;
+	unsigned char binary[sizeof(struct in6_addr)];
+
+	return host && *port && strlen(port) <= 5 && strspn(port, "0123456789") == strlen(port) &&
+	       strtol(port, NULL, 10) <= 65535 &&
+	       inet_pton(six ? AF_INET6 : AF_INET, host, binary) == 1;
+}
+
+static int check_text(const char *key, const char *text, struct err *e)
+{
+	struct log_filter filter;
+	enum log_format format;
+
+	if (!*text)
+		return err_set(e, EINVAL, "%s: must not be empty", key);
+	if (strcmp(key, "listen") == 0 && !is_address(text))
+		return err_set(e, EINVAL,
+			       "listen: '%s' is no address to listen at; use 127.0.0.1:8787 or "
+			       "[::1]:8787",
+			       text);
+	if (strcmp(key, "log_format") == 0 && !log_format_parse(text, &format))
+		return err_set(e, EINVAL, "log_format: must be auto, human or json");
+	if (strcmp(key, "log_level") == 0 && log_filter_parse(&filter, text, e) < 0)
+		return err_wrap(e, "log_level");
+	return 0;
+}
+
 int settings_put(struct settings *s, const char *key, const char *text, struct err *e)
 {
 	const struct setting *row = find(key);
@@ -70,10 +108,10 @@ int settings_put(struct settings *s, const char *key, const char *text, struct e
 	if (!row)
 		return err_set(e, EINVAL, "%s: no such option", key);
 	if (row->type == SETTING_TEXT) {
-		if (!*text)
-			return err_set(e, EINVAL, "%s: must not be empty", key);
-		put_text(s, row, text);
-		return 0;
+		int rc = check_text(key, text, e);
+		if (rc == 0)
+			put_text(s, row, text);
+		return rc;
 	}
 	if (row->type == SETTING_BOOL) {
 		*(bool *)field(s, row) = strcmp(text, "true") == 0;

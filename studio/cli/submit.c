@@ -4,17 +4,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "lib/base/mem.h"
-#include "lib/fs/fs.h"
 #include "lib/net/url.h"
+#include "lib/wire/kind.h"
 #include "studio/cli/cli.h"
 #include "studio/cli/client.h"
+#include "studio/cli/follow.h"
+#include "studio/cli/result.h"
 #include "studio/cli/table.h"
 #include "studio/cli/task_build.h"
-
-#define LOOK_EVERY_US 200000
 
 struct submission {
 	const char *model, *kind, *task, *source, *game, *asset, *vram, *output;
@@ -37,15 +36,20 @@ static int parse(struct submission *s, struct invocation *in)
 	    {"--vram", &s->vram, NULL},	  {"--output", &s->output, NULL},
 	    {"--wait", NULL, &s->wait},
 	};
+	enum kind known;
 
 	for (size_t i = 0; i < TASK_OPTIONS; i++)
 		rows[9 + i] = (struct option_row){task_options[i].name, &s->values[i], NULL};
-	if (!options_read("studiod submit", rows, ARRAY_LEN(rows), false, &in->argc, in->argv))
+	if (!invocation_read(in, "submit", rows, ARRAY_LEN(rows)))
 		return EXIT_USAGE;
 	if (in->argc)
 		return usage("submit takes options only; is a text missing its quotes?");
 	if (!s->model)
 		return usage("submit needs --model MODEL");
+	if (s->kind && !kind_parse(s->kind, &known))
+		return usage("--kind: must be image, llm, audio_stt, audio_tts or video");
+	if (s->output && !result_can_be_written(s->output))
+		return EXIT_USAGE;
 	s->wait |= s->output != NULL;
 	return 0;
 }
@@ -104,97 +108,6 @@ static json_t *build(const struct submission *s, const char *kind, struct err *e
 	return body;
 }
 
-static bool over(const json_t *job)
-{
-	return strcmp(text_of(job, "state"), "done") == 0 ||
-	       strcmp(text_of(job, "state"), "failed") == 0;
-}
-
-/* A line on the terminal, or one a change elsewhere. */
-static void show_progress(const json_t *job, char **last)
-{
-	const json_t *p = json_object_get(job, "progress"),
-		     *fraction = json_object_get(p, "fraction");
-	auto_free char *percent = json_is_number(fraction)
-				      ? xasprintf(" %.0f %%", 100 * json_number_value(fraction))
-				      : xstrdup("");
-	auto_free char *line = xasprintf("%s: %s%s%s%s", text_of(job, "id"), text_of(job, "state"),
-					 p ? ", " : "", text_of(p, "stage"), percent);
-	bool terminal = isatty(STDERR_FILENO);
-
-	if (*last && strcmp(*last, line) == 0)
-		return;
-	if (terminal)
-		fprintf(stderr, "\r\033[K%s", line);
-	else if (!*last || !p)
-		fprintf(stderr, "%s\n", line);
-	if (terminal && over(job))
-		fputc('\n', stderr);
-	str_replace(last, line);
-}
-
-/* Until the job is over; *job is replaced with its last state. */
-static int follow(struct client *c, json_t **job)
-{
-	auto_free char *url = url_path(c->base, "/jobs/%s", text_of(*job, "id"));
-	auto_free char *last = NULL;
-	int rc = 0;
-
-	while (rc == 0) {
-		json_t *now = NULL;
-		show_progress(*job, &last);
-		if (over(*job))
-			return 0;
-		usleep(LOOK_EVERY_US);
-		rc = client_call(c, "GET", url, NULL, &now);
-		if (rc == 0) {
-			json_decref(*job);
-			*job = now;
-		}
-	}
-	return rc;
-}
-
-static int save(struct client *c, const char *id, const char *output)
-{
-	auto_free char *data = NULL;
-	struct err e = ERR_INIT;
-	size_t len = 0;
-	int rc = client_result(c, id, &data, &len);
-
-	if (rc)
-		return rc;
-	if (strcmp(output, "-") == 0)
-		return fwrite(data, 1, len, stdout) == len && fflush(stdout) == 0 ? EXIT_OK
-										  : EXIT_FAILED;
-	if (fs_write_atomic(output, data ? data : "", len, 0644, &e) == 0)
-		return EXIT_OK;
-	fprintf(stderr, "studiod: the result cannot be written: %s\n", e.text);
-	return EXIT_FAILED;
-}
-
-static int finish(struct client *c, const struct submission *s, const json_t *job)
-{
-	const char *id = text_of(job, "id");
-
-	if (strcmp(text_of(job, "state"), "failed") == 0) {
-		fprintf(stderr, "studiod: job %s failed: %s\n", id, text_of(job, "error"));
-		return EXIT_JOB;
-	}
-	if (s->output)
-		return save(c, id, s->output);
-	if (strcmp(text_of(job, "resultType"), "json") == 0) {
-		json_dumpf(json_object_get(job, "result"), stdout,
-			   JSON_INDENT(2) | JSON_ENCODE_ANY);
-		putchar('\n');
-	} else {
-		printf("%s done: %s, %lld bytes, sha256 %s\n", id, text_of(job, "ext"),
-		       (long long)json_integer_value(json_object_get(job, "bytes")),
-		       text_of(job, "sha256"));
-	}
-	return EXIT_OK;
-}
-
 static int queue_it(struct client *c, const struct submission *s, json_t **job)
 {
 	auto_free char *kind = NULL;
@@ -227,8 +140,8 @@ static int run(struct invocation *in)
 	rc = queue_it(&c, &s, &job);
 	if (rc == 0 && !s.wait)
 		puts(text_of(job, "id"));
-	if (rc == 0 && s.wait && (rc = follow(&c, &job)) == 0)
-		rc = finish(&c, &s, job);
+	if (rc == 0 && s.wait && (rc = follow_job(&c, &job)) == 0)
+		rc = result_deliver(&c, job, s.output);
 	json_decref(job);
 	client_fini(&c);
 	return rc;
@@ -239,7 +152,7 @@ const struct command submit_command = {
     .summary = "queue a job",
     .help = "usage: studiod submit --model MODEL [options]\n"
 	    "\n"
-	    "Queues a job and prints its id; with --wait stays until the result is there.\n"
+	    "Queues a job; prints its id, for 'studiod jobs ID --output FILE' later on.\n"
 	    "\n"
 	    "  --prompt TEXT       what to make: image, video, LLM, and what to say: TTS\n"
 	    "  --text TEXT, --input-url URL            what to say (TTS), what to hear (STT)\n"

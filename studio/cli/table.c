@@ -1,15 +1,22 @@
-/* table.c - rows of text in aligned columns, as wide as they need to be.
+/* table.c - rows of text in aligned columns, as wide as they need to be and the terminal allows.
  * SPDX-License-Identifier: MIT */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "lib/base/mem.h"
 #include "lib/base/time.h"
 #include "studio/cli/table.h"
 
-#define CELL_MAX 60 /* columns a cell may take on the terminal */
+#define CELL_MAX     60 /* columns a cell may take */
+#define GAP	     2
+#define SQUEEZED_MIN 6
+#define WIDTH_MIN    20
+#define WIDTH_USUAL  80
+#define ID_SHOWN     12
 
 void table_init(struct table *t, const char *const *heads)
 {
@@ -18,8 +25,7 @@ void table_init(struct table *t, const char *const *heads)
 		t->columns++;
 }
 
-/* Texts come from workers: no control characters reach the terminal. */
-static char *clean(const char *text)
+char *clean_text(const char *text)
 {
 	char *copy = xstrdup(text && *text ? text : "-");
 
@@ -36,7 +42,7 @@ void table_row(struct table *t, const char *const *cells)
 		t->cells = xrealloc(t->cells, t->cap * t->columns * sizeof *t->cells);
 	}
 	for (size_t i = 0; i < t->columns; i++)
-		t->cells[t->rows * t->columns + i] = clean(cells[i]);
+		t->cells[t->rows * t->columns + i] = clean_text(cells[i]);
 	t->rows++;
 }
 
@@ -50,7 +56,7 @@ static size_t width(const char *s)
 	return n;
 }
 
-static size_t bytes_of(const char *s, size_t chars)
+size_t bytes_of(const char *s, size_t chars)
 {
 	size_t i = 0;
 
@@ -60,25 +66,58 @@ static size_t bytes_of(const char *s, size_t chars)
 	return i;
 }
 
-static void print_cell(const char *text, size_t columns)
+size_t terminal_width(int fd)
+{
+	struct winsize size;
+
+	if (ioctl(fd, TIOCGWINSZ, &size) == 0 && size.ws_col >= WIDTH_MIN)
+		return size.ws_col;
+	return WIDTH_USUAL;
+}
+
+const char *id_shown(const char *id, char out[16])
+{
+	if (!isatty(STDOUT_FILENO))
+		return id;
+	snprintf(out, 16, "%.*s", ID_SHOWN, id);
+	return out;
+}
+
+static void print_cell(const char *text, size_t room, size_t gap)
 {
 	size_t w = width(text);
 
-	if (w > CELL_MAX) {
-		printf("%.*s...", (int)bytes_of(text, CELL_MAX - 3), text);
-		w = CELL_MAX;
+	if (w > room) {
+		printf("%.*s...", (int)bytes_of(text, room - 3), text);
+		w = room;
 	} else {
 		fputs(text, stdout);
 	}
-	for (; w < columns; w++)
+	for (; gap && w < room + gap; w++)
 		putchar(' ');
 }
 
 static void print_line(const struct table *t, const char *const *cells, const size_t *widths)
 {
 	for (size_t i = 0; i < t->columns; i++)
-		print_cell(cells[i], i + 1 < t->columns ? widths[i] + 2 : 0);
+		print_cell(cells[i], widths[i], i + 1 < t->columns ? GAP : 0);
 	putchar('\n');
+}
+
+/* The widest columns give way until a row fits; the first, the id, stays whole. */
+static void squeeze(const struct table *t, size_t *widths, size_t room)
+{
+	for (;;) {
+		size_t total = 0, widest = 1;
+		for (size_t i = 0; i < t->columns; i++) {
+			total += widths[i] + (i ? GAP : 0);
+			if (i && widths[i] > widths[widest])
+				widest = i;
+		}
+		if (total <= room || t->columns < 2 || widths[widest] <= SQUEEZED_MIN)
+			return;
+		widths[widest]--;
+	}
 }
 
 void table_print(const struct table *t)
@@ -93,6 +132,8 @@ void table_print(const struct table *t)
 			widths[i] = w > widths[i] ? w : widths[i];
 		}
 	}
+	if (isatty(STDOUT_FILENO))
+		squeeze(t, widths, terminal_width(STDOUT_FILENO));
 	print_line(t, t->heads, widths);
 	for (size_t row = 0; row < t->rows; row++)
 		print_line(t, (const char *const *)&t->cells[row * t->columns], widths);

@@ -7,31 +7,39 @@
 #include "lib/base/mem.h"
 #include "lib/fs/fs.h"
 #include "lib/wire/frame.h"
+#include "lib/wire/kind.h"
 #include "studio/cli/task_build.h"
 
 #define FILE_MAX ((size_t)1 << 20)
 
+#define IMAGE KIND_BIT(KIND_IMAGE)
+#define LLM   KIND_BIT(KIND_LLM)
+#define STT   KIND_BIT(KIND_STT)
+#define TTS   KIND_BIT(KIND_TTS)
+#define VIDEO KIND_BIT(KIND_VIDEO)
+#define ANY   (IMAGE | LLM | STT | TTS | VIDEO)
+
 const struct task_option task_options[TASK_OPTIONS] = {
-    {"--prompt", "prompt", TASK_TEXT},
-    {"--text", "text", TASK_TEXT},
-    {"--input-url", "inputUrl", TASK_TEXT},
-    {"--negative-prompt", "negativePrompt", TASK_TEXT},
-    {"--width", "width", TASK_INTEGER},
-    {"--height", "height", TASK_INTEGER},
-    {"--steps", "steps", TASK_INTEGER},
-    {"--seed", "seed", TASK_INTEGER},
-    {"--cfg-scale", "cfgScale", TASK_NUMBER},
-    {"--ext", "ext", TASK_TEXT},
-    {"--system", "system", TASK_TEXT},
-    {"--max-tokens", "maxTokens", TASK_INTEGER},
-    {"--temperature", "temperature", TASK_NUMBER},
-    {"--voice", "voice", TASK_TEXT},
-    {"--language", "language", TASK_TEXT},
-    {"--speed", "speed", TASK_NUMBER},
-    {"--timestamps", "timestamps", TASK_TEXT},
-    {"--seconds", "seconds", TASK_NUMBER},
-    {"--fps", "fps", TASK_NUMBER},
-    {"--init-image-url", "initImageUrl", TASK_TEXT},
+    {"--prompt", "prompt", TASK_TEXT, ANY},
+    {"--text", "text", TASK_TEXT, LLM | TTS},
+    {"--input-url", "inputUrl", TASK_TEXT, STT},
+    {"--negative-prompt", "negativePrompt", TASK_TEXT, IMAGE | VIDEO},
+    {"--width", "width", TASK_INTEGER, IMAGE | VIDEO},
+    {"--height", "height", TASK_INTEGER, IMAGE | VIDEO},
+    {"--steps", "steps", TASK_INTEGER, IMAGE},
+    {"--seed", "seed", TASK_INTEGER, IMAGE},
+    {"--cfg-scale", "cfgScale", TASK_NUMBER, IMAGE},
+    {"--ext", "ext", TASK_TEXT, IMAGE | TTS | VIDEO},
+    {"--system", "system", TASK_TEXT, LLM},
+    {"--max-tokens", "maxTokens", TASK_INTEGER, LLM},
+    {"--temperature", "temperature", TASK_NUMBER, LLM},
+    {"--voice", "voice", TASK_TEXT, TTS},
+    {"--language", "language", TASK_TEXT, STT | TTS},
+    {"--speed", "speed", TASK_NUMBER, TTS},
+    {"--timestamps", "timestamps", TASK_TEXT, STT},
+    {"--seconds", "seconds", TASK_NUMBER, VIDEO},
+    {"--fps", "fps", TASK_NUMBER, VIDEO},
+    {"--init-image-url", "initImageUrl", TASK_TEXT, IMAGE | VIDEO},
 };
 const size_t task_option_count = ARRAY_LEN(task_options);
 
@@ -104,6 +112,30 @@ static void put(json_t *task, const char *kind, const char *field, json_t *value
 		json_object_set_new(task, field, value);
 }
 
+/* A field of another kind would be ignored in silence. */
+static int check_kind(const struct task_option *o, const char *kind, struct err *e)
+{
+	auto_free char *others = xstrdup("");
+	enum kind known;
+
+	if (!kind_parse(kind, &known) || o->kinds & KIND_BIT(known))
+		return 0;
+	for (enum kind k = KIND_IMAGE; k < KIND_COUNT; k++) {
+		auto_free char *so_far = steal(&others);
+		others = xasprintf("%s%s%s", so_far, *so_far && o->kinds & KIND_BIT(k) ? ", " : "",
+				   o->kinds & KIND_BIT(k) ? kind_name(k) : "");
+	}
+	return err_set(e, EINVAL, "%s: not for a job of kind %s, only for: %s", o->name, kind,
+		       others);
+}
+
+/* NULL with e. */
+static json_t *option_value(const struct task_option *o, const char *kind, const char *text,
+			    struct err *e)
+{
+	return check_kind(o, kind, e) < 0 ? NULL : value_of(o, text, e);
+}
+
 json_t *task_build(const char *kind, const char *task, const char *const *values, struct err *e)
 {
 	json_t *out = task ? json_argument("--task", task, e) : json_object();
@@ -115,7 +147,8 @@ json_t *task_build(const char *kind, const char *task, const char *const *values
 	if (!*kind && given)
 		kind = given;
 	for (size_t i = 0; i < task_option_count; i++) {
-		json_t *value = values[i] ? value_of(&task_options[i], values[i], e) : NULL;
+		json_t *value =
+		    values[i] ? option_value(&task_options[i], kind, values[i], e) : NULL;
 		if (value) {
 			put(out, kind, task_options[i].field, value);
 		} else if (values[i]) {

@@ -13,6 +13,7 @@ struct task_option {
 	const char *name;  /* "--width" */
 	const char *field; /* "width" */
 	enum task_value type;
+	unsigned kinds; /* that have it: KIND_BIT() */
 };
 extern const struct task_option task_options[];
 #define TASK_OPTIONS 20

@@ -2,16 +2,19 @@
  * SPDX-License-Identifier: MIT */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
 #include "lib/base/mem.h"
 #include "lib/net/url.h"
+#include "lib/wire/kind.h"
 #include "studio/cli/cli.h"
 #include "studio/cli/client.h"
 #include "studio/cli/table.h"
 
 static const char *const pending_heads[] = {"REQUEST", "MACHINE", "USER", "FROM", "ASKED", NULL};
 static const char *const worker_heads[] = {"WORKER", "MACHINE", "STATE", "JOB",
-					   "VRAM",   "KINDS",	"SEEN",	 NULL};
+					   "LENDS",  "KINDS",	"SEEN",	 NULL};
 
 static void print_pending(json_t *list)
 {
@@ -22,25 +25,45 @@ static void print_pending(json_t *list)
 	table_init(&t, pending_heads);
 	json_array_foreach (list, i, q) {
 		json_t *caps = json_object_get(q, "capabilities");
-		char age[32];
+		char age[32], id[16];
 		age_of(q, "createdAt", age);
-		table_row(&t,
-			  (const char *[]){text_of(q, "requestId"), text_of(caps, "machineName"),
-					   text_of(caps, "username"), text_of(q, "peer"), age});
+		table_row(&t, (const char *[]){id_shown(text_of(q, "requestId"), id),
+					       text_of(caps, "machineName"),
+					       text_of(caps, "username"), text_of(q, "peer"), age});
 	}
 	table_print(&t);
 	table_fini(&t);
 }
 
+/* "12 GB of 24"; a worker that does not know its memory says 0. */
+static char *lends_of(const json_t *caps)
+{
+	double total = json_number_value(json_object_get(caps, "vramTotalGb"));
+	auto_free char *lends =
+	    xasprintf("%g GB", json_number_value(json_object_get(caps, "vramThresholdGb")));
+
+	return total > 0 ? xasprintf("%s of %g", lends, total) : steal(&lends);
+}
+
+/* Short on a terminal: "all", or without the "audio_". */
+static const char *kind_shown(const json_t *kind)
+{
+	const char *text = json_is_string(kind) ? json_string_value(kind) : "?";
+
+	return isatty(STDOUT_FILENO) && strncmp(text, "audio_", 6) == 0 ? text + 6 : text;
+}
+
 static char *kinds_of(json_t *caps)
 {
+	if (isatty(STDOUT_FILENO) &&
+	    json_array_size(json_object_get(caps, "taskKinds")) >= KIND_COUNT)
+		return xstrdup("all");
 	char *all = xstrdup("");
 	size_t i;
 	json_t *kind;
 
 	json_array_foreach (json_object_get(caps, "taskKinds"), i, kind) {
-		char *more = xasprintf("%s%s%s", all, i ? "," : "",
-				       json_is_string(kind) ? json_string_value(kind) : "?");
+		char *more = xasprintf("%s%s%s", all, i ? "," : "", kind_shown(kind));
 		free(all);
 		all = more;
 	}
@@ -52,17 +75,16 @@ static void print_worker(struct table *t, json_t *w)
 	json_t *caps = json_object_get(w, "capabilities"), *status = json_object_get(w, "status");
 	json_t *automatic = json_object_get(caps, "autoEnabled");
 	auto_free char *kinds = kinds_of(caps);
-	auto_free char *vram =
-	    xasprintf("%g/%g GB", json_number_value(json_object_get(caps, "vramThresholdGb")),
-		      json_number_value(json_object_get(caps, "vramTotalGb")));
+	auto_free char *lends = lends_of(caps);
 	const char *state = status ? text_of(status, "state") : "offline";
-	char age[32];
+	char age[32], id[16], job[16];
 
 	if (status && json_is_false(automatic))
 		state = "paused";
 	age_of(w, "seenAt", age);
-	table_row(t, (const char *[]){text_of(w, "id"), text_of(caps, "machineName"), state,
-				      text_of(status, "currentJob"), vram, kinds, age});
+	table_row(t, (const char *[]){id_shown(text_of(w, "id"), id), text_of(caps, "machineName"),
+				      state, id_shown(text_of(status, "currentJob"), job), lends,
+				      kinds, age});
 }
 
 static void print_workers(json_t *list)
@@ -120,7 +142,7 @@ static int run(struct invocation *in)
 	struct client c;
 	int rc;
 
-	if (!options_read("studiod workers", rows, ARRAY_LEN(rows), false, &in->argc, in->argv))
+	if (!invocation_read(in, "workers", rows, ARRAY_LEN(rows)))
 		return EXIT_USAGE;
 	if (in->argc) {
 		fputs("studiod: workers takes no arguments\nTry 'studiod workers --help'.\n",

@@ -2,19 +2,24 @@
 
 SPDX-License-Identifier: MIT"""
 
+import fcntl
 import json
 import os
 import pathlib
+import pty
 import shutil
 import signal
 import sqlite3
 import stat
+import struct
 import subprocess
 import tempfile
+import termios
 import threading
+import time
 import unittest
 
-from studio import STUDIOD, Studio, Worker, upload
+from studio import STUDIOD, Studio, Worker, until, upload
 
 COMMANDS = ["serve", "workers", "approve", "reject", "submit", "jobs", "version", "help"]
 
@@ -53,13 +58,43 @@ class Usage(unittest.TestCase):
             (["submit"], ["--model"]),
             (["submit", "--model", "m", "two", "words"], ["quotes"]),
             (["jobs", "--state", "a&b"], ["--state"]),
-            ([], ["usage"]),
+            (["frob"], ["unknown command frob\nTry"]),
+            (["--listen", "foo", "serve"], ["listen", "127.0.0.1:8787"]),
+            (["serve", "--listen", "127.0.0.1:99999"], ["listen"]),
+            (["serve", "--log-level", "foo"], ["log_level"]),
+            (["serve", "--log-format", "xml"], ["log_format", "json"]),
+            (["jobs", "--limit", "0"], ["--limit", "200"]),
+            (["jobs", "--limit", "many"], ["--limit"]),
+            (["jobs", "--state", "bogus"], ["--state", "queued"]),
+            (["jobs", "--kind", "x"], ["--kind", "audio_stt"]),
+            (["submit", "--model", "m", "--kind", "x"], ["--kind", "audio_stt"]),
             (["--config", "/nonexistent/config.toml", "jobs"], ["/nonexistent/config.toml"]),
         ]:
             r = run(*args)
             self.assertEqual(r.returncode, 2, args)
             for word in words:
                 self.assertIn(word, r.stderr, args)
+
+    def test_bare_studiod_prints_the_help(self):
+        r = run()
+        self.assertEqual((r.returncode, r.stdout, r.stderr), (0, run("--help").stdout, ""))
+
+    def test_global_options_stand_before_or_after_the_command(self):
+        with tempfile.TemporaryDirectory() as data:
+            for args in (["--data", data, "jobs"], ["jobs", "--data", data], ["jobs", f"--data={data}"]):
+                self.assertIn(data, run(*args).stderr)
+
+    @unittest.skipUnless(os.geteuid() == 0 and shutil.which("setpriv"), "needs root")
+    def test_a_data_folder_of_someone_else(self):
+        with Studio() as s:
+            os.chmod(s.dir, 0o755)
+            r = subprocess.run(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", STUDIOD, "--data", s.data, "jobs"],
+                               capture_output=True, text=True, timeout=60)
+            if "setpriv" in r.stderr or "ermission denied" in r.stderr and STUDIOD in r.stderr:
+                self.skipTest("the build folder is closed to others")
+            self.assertEqual(r.returncode, 3)
+            self.assertIn("permission denied", r.stderr)
+            self.assertIn("sudo", r.stderr)
 
     def test_version(self):
         self.assertRegex(run("version").stdout, r"^studiod \d+\.\d+\.\d+\n$")
@@ -113,7 +148,8 @@ class Serve(unittest.TestCase):
     def test_bad_address(self):
         with tempfile.TemporaryDirectory() as d:
             for address in ("nonsense", "127.0.0.1:99999", "127.0.0.1:"):
-                self.fails(d, "listen", listen=address)
+                self.fails(os.path.join(d, "data"), "listen", listen=address, code=2)
+            self.assertFalse(os.path.exists(os.path.join(d, "data")))
 
     def test_listens_only_where_told(self):
         with Studio() as s:
@@ -253,15 +289,154 @@ class Commands(unittest.TestCase):
         self.assertIn("no such luck", result["r"].stderr)
 
     def test_submit_refusals_name_the_field(self):
-        for args, word in ((["--model", "synthetic-image", "--prompt", "p", "--width", "-1"], "width"),
-                           (["--model", "nonexistent", "--prompt", "p"], "model"),
-                           (["--model", "synthetic-image"], "prompt")):
+        for args, word, code in ((["--model", "synthetic-image", "--prompt", "p", "--width", "-1"], "width", 2),
+                                 (["--model", "nonexistent", "--prompt", "p"], "model", 1),
+                                 (["--model", "synthetic-image"], "prompt", 2)):
             r = self.s.cli("submit", *args)
-            self.assertEqual(r.returncode, 1, args)
+            self.assertEqual(r.returncode, code, args)
             self.assertIn(word, r.stderr)
         r = self.s.cli("submit", "--model", "synthetic-image", "--prompt", "p", "--width", "wide")
         self.assertEqual(r.returncode, 2)
         self.assertIn("--width", r.stderr)
+
+    def test_options_of_another_kind_are_refused(self):
+        for model, option, kinds in (("synthetic-llm", "--width", "image, video"), ("synthetic-llm", "--steps", "image"),
+                                     ("synthetic-image", "--voice", "audio_tts")):
+            r = self.s.cli("submit", "--model", model, "--prompt", "p", option, "8")
+            self.assertEqual(r.returncode, 2)
+            self.assertIn(f"{option}: not for a job of kind", r.stderr)
+            self.assertIn(f"only for: {kinds}\n", r.stderr)
+        self.assertIn("No jobs", self.s.cli("jobs").stdout)
+
+    def test_output_that_cannot_be_written_is_said_before_anything_is_queued(self):
+        for output in ("/nonexistent/dir/x", self.s.dir, os.path.join(self.s.dir, "new/"), ""):
+            r = self.s.cli("submit", "--model", "synthetic-image", "--prompt", "p", "--output", output)
+            self.assertEqual(r.returncode, 2, output)
+            self.assertIn("--output", r.stderr)
+            self.assertIn(output, r.stderr)
+        self.assertIn("No jobs", self.s.cli("jobs").stdout)
+
+    def test_a_result_that_cannot_be_written_names_the_job(self):
+        w = Worker(self.s)
+        folder = os.path.join(self.s.dir, "gone")
+        os.mkdir(folder)
+        t, result = self.submit_in_background("--model", "synthetic-image", "--prompt", "p", "--output", os.path.join(folder, "x"))
+        claim = w.accept()
+        os.rmdir(folder)
+        self.assertEqual(upload(self.s, w.id, w.token, claim["jobId"], [b"bytes"], 5)[0], 200)
+        t.join()
+        self.assertEqual(result["r"].returncode, 1)
+        self.assertIn(f"studiod jobs {claim['jobId']} --output FILE", result["r"].stderr)
+
+    def test_a_job_is_fetched_later(self):
+        job = self.s.cli("submit", "--model", "synthetic-image", "--prompt", "p").stdout.strip()
+        out = os.path.join(self.s.dir, "out.png")
+        r = self.s.cli("jobs", job, "--output", out)
+        self.assertEqual(r.returncode, 1)
+        self.assertIn("not done yet (queued)", r.stderr)
+        w = Worker(self.s)
+        claim = w.accept()
+        self.assertEqual(upload(self.s, w.id, w.token, claim["jobId"], [b"bytes"], 5)[0], 200)
+        r = self.s.cli("jobs", job[:8], "--wait", "--output", out)
+        self.assertEqual(r.returncode, 0, r.stderr)
+        self.assertEqual(pathlib.Path(out).read_bytes(), b"bytes")
+        self.assertEqual(self.s.cli("jobs", job, "--output", "-").stdout, "bytes")
+        self.assertEqual(self.s.cli("jobs", job, "--output", "/dev/null").returncode, 0)
+        self.assertFalse(os.path.isfile("/dev/null"))
+
+    def test_jobs_cancel_and_retry(self):
+        job = self.s.submit()
+        self.assertEqual(self.s.cli("jobs", job, "--cancel").stdout, f"cancelled {job}\n")
+        self.assertEqual(self.s.job(job)["state"], "failed")
+        r = self.s.cli("jobs", job, "--cancel")
+        self.assertEqual(r.returncode, 1)
+        self.assertIn("nothing to cancel", r.stderr)
+        self.assertEqual(self.s.cli("jobs", job, "--wait").returncode, 4)
+        self.assertEqual(self.s.cli("jobs", job, "--retry").stdout, f"queued again {job}\n")
+        self.assertEqual(self.s.job(job)["state"], "queued")
+        for args in (["--cancel"], [job, "--limit", "3"], [job, "--cancel", "--retry"], [job, "--retry", "--output", "x"]):
+            self.assertEqual(self.s.cli("jobs", *args).returncode, 2, args)
+
+    def test_ids_by_their_beginning_and_unknown_ones(self):
+        job = self.s.submit()
+        self.assertEqual(json.loads(self.s.cli("jobs", job[:12]).stdout)["id"], job)
+        r = self.s.cli("jobs", "abcdef")
+        self.assertEqual((r.returncode, r.stderr), (1, "studiod: no job has the id abcdef; 'studiod jobs' lists them\n"))
+        request, _, _ = self.s.ask()
+        self.assertIn(f"approved {request} as", self.s.cli("approve", request[:12]).stdout)
+        for args in (["approve", "rr-none"], ["reject", "rr-none", "--reason", "x"]):
+            r = self.s.cli(*args)
+            self.assertEqual(r.returncode, 1)
+            self.assertIn("rr-none", r.stderr)
+            self.assertIn("studiod workers", r.stderr)
+        firsts = [self.s.ask()[0][:4] for _ in range(17)]  # of 16 digits
+        twice = next(f for f in firsts if firsts.count(f) > 1)
+        self.assertIn(f"{firsts.count(twice)} requests begin with {twice}", self.s.cli("approve", twice).stderr)
+
+    def on_a_terminal(self, *args):
+        ours, theirs = pty.openpty()
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+        done = subprocess.run(self.s.command(*args), stdout=theirs, stderr=subprocess.PIPE, timeout=60)
+        os.close(theirs)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        out = b""
+        try:
+            while data := os.read(ours, 65536):
+                out += data
+        except OSError:  # the other side is closed
+            pass
+        os.close(ours)
+        return out.decode().replace("\r\n", "\n").splitlines()
+
+    def test_tables_fit_a_terminal_of_80_columns(self):
+        job = self.s.submit()
+        w = Worker(self.s)
+        claim = w.accept()
+        self.s.ask()
+        lines = self.on_a_terminal("workers")
+        self.assertLessEqual(max(map(len, lines)), 80, lines)
+        self.assertTrue(any(l.startswith(w.id[:12] + " ") and "12 GB of 24" in l and job[:12] in l for l in lines), lines)
+        w.send("fail", jobId=claim["jobId"], error="a long story " * 20, retryable=False)
+        w.expect("failAck")
+        lines = self.on_a_terminal("jobs")
+        self.assertLessEqual(max(map(len, lines)), 80, lines)
+        self.assertTrue(lines[1].startswith(job[:12] + "  failed"), lines)
+
+    def test_waiting_says_why_nobody_takes_it(self):
+        t, result = self.submit_in_background("--model", "synthetic-image", "--prompt", "p", "--vram", "16", "--wait")
+        w = Worker(self.s)
+        image = until("the job is there", lambda: self.s.get("/jobs")["jobs"])[0]["id"]
+        other, more = self.submit_in_background("--model", "own", "--source", '{"engine": "piper", "files": []}',
+                                                "--task", '{"kind": "audio_tts", "text": "hi"}', "--wait")
+        time.sleep(7)
+        for job in self.s.get("/jobs")["jobs"]:
+            self.s.cli("jobs", job["id"], "--cancel")
+        other.join()
+        t.join()
+        self.assertEqual(w.id in self.s.cli("workers").stdout, True)
+        self.assertIn("no connected worker that serves model synthetic-image lends 16 GB; it waits (studiod workers)",
+                      result["r"].stderr)
+        self.assertIn("no connected worker serves model own; it waits", more["r"].stderr)
+        self.assertIn(image, result["r"].stderr)
+
+    def test_waiting_survives_a_restart_of_the_studio(self):
+        t, result = self.submit_in_background("--model", "synthetic-llm", "--prompt", "p", "--wait")
+        job = until("the job is there", lambda: self.s.get("/jobs")["jobs"])[0]["id"]
+        time.sleep(0.5)
+        self.s.kill()
+        time.sleep(1)
+        self.s.start()
+        w = Worker(self.s, features=["progress"])
+        claim = w.accept()
+        w.send("progress", jobId=job, stage="running", fraction=0.47)
+        until("progress is shown", lambda: self.s.job(job).get("progress"))
+        time.sleep(0.5)
+        w.complete(claim, {"answer": 42})
+        t.join()
+        self.assertEqual(result["r"].returncode, 0, result["r"].stderr)
+        self.assertEqual(json.loads(result["r"].stdout), {"answer": 42})
+        self.assertIn("trying again for 60 s", result["r"].stderr)
+        self.assertIn(" 40 %", result["r"].stderr)
 
     def test_submit_task_file_and_source(self):
         task = pathlib.Path(self.s.dir, "task.json")
@@ -281,7 +456,7 @@ class Commands(unittest.TestCase):
         self.assertEqual(len(self.s.cli("jobs", "--limit", "2").stdout.splitlines()), 4)
         self.assertEqual(json.loads(self.s.cli("jobs", ids[0]).stdout)["id"], ids[0])
         self.assertEqual(self.s.cli("jobs", "nothing").returncode, 1)
-        self.assertEqual(self.s.cli("jobs", "--state", "lost").returncode, 1)
+        self.assertEqual(self.s.cli("jobs", "--state", "lost").returncode, 2)
 
     def test_a_studio_that_died_leaves_a_clear_message(self):
         self.s.kill()
