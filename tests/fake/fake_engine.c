@@ -171,7 +171,7 @@ static struct engine_run *start(struct engine *e, const struct engine_job *job,
 	r->arg = arg;
 	r->job_id = xstrdup(job->job_id);
 	r->prompt = xstrdup(task_prompt(job->task));
-	r->scratch = xstrdup(job->scratch);
+	r->scratch = xstrdup_opt(job->scratch);
 	r->ext = xstrdup_opt(asked_ext(job->task));
 	list_push_back(&lab->runs, &r->node);
 	lab->starts++;
@@ -193,6 +193,7 @@ static void cancel(struct engine_run *run)
 const struct engine_ops fake_engine_ops = {
     .name = "fake",
     .kinds = (1u << KIND_COUNT) - 1,
+    .in_memory = KIND_BIT(KIND_STT),
     .summary = "for tests",
     .new = new_engine,
     .free = free_engine,

@@ -34,7 +34,7 @@ struct engine_job {
 	const struct task *task;
 	const struct source *source;
 	const char *scratch; /* an empty folder of this job, on the file system of the outbox;
-				removed by the pipeline */
+				removed by the pipeline. NULL for a kind of in_memory, below */
 };
 
 struct engine_result {
@@ -67,7 +67,8 @@ struct engine_info {
 struct engine_ops {
 	const char *name;    /* as in modelSource.engine */
 	unsigned kinds;	     /* KIND_BITs it can serve */
-	unsigned in_memory;  /* those of them that need no scratch folder: none is made, scratch is NULL */
+	unsigned in_memory;  /* those of them that need no scratch folder: none is made, scratch is
+				NULL */
 	const char *summary; /* one line for people */
 
 	struct engine *(*new)(const struct engine_env *env); /* never NULL, never blocks long */

@@ -111,8 +111,10 @@ void job_free(struct job *job)
 		jobs_forget(j, job);
 	}
 	job->doomed = job->op || job->run;
-	if (job->run)
+	if (job->run) {
+		job->pool = j->d.pool;
 		job->jobs = NULL; /* the engine may end after the room is gone */
+	}
 	if (!job->doomed)
 		destroy(job);
 }

@@ -31,7 +31,9 @@ struct job {
 	enum job_state state;
 	struct claim *claim;   /* NULL for one read from the outbox */
 	struct result *result; /* also tells who the job is before there is a result */
-	char *scratch, *outcome_file;
+	char *scratch;	       /* NULL: none was made */
+	char *outcome_file;
+	struct pool *pool; /* once the room is gone */
 	struct engine *engine;
 	struct engine_job work;
 	struct engine_run *run;

@@ -146,8 +146,8 @@ static void on_end(void *arg, const struct engine_result *result, const struct e
 	job->run = NULL;
 	progress_stop(&job->progress);
 	if (job->doomed) {
-		scratch_remove(
-		    job->scratch); /* the program is ending: nothing to keep the loop for */
+		if (job->scratch)
+			scratch_remove_in(job->pool, job->scratch);
 		job_free(job);
 		return;
 	}

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "lib/base/mem.h"
+#include "lib/base/work.h"
 #include "lib/fs/fs.h"
 #include "lib/fs/sha256.h"
 
@@ -34,6 +35,31 @@ int scratch_make(const char *path, struct err *e)
 void scratch_remove(const char *path)
 {
 	(void)fs_remove_tree(path, NULL); /* swept at the next start otherwise */
+}
+
+struct removal {
+	struct work work;
+	char *path;
+};
+
+static void removal_run(struct work *w)
+{
+	scratch_remove(container_of(w, struct removal, work)->path);
+}
+
+static void removal_after(struct work *w)
+{
+	struct removal *r = container_of(w, struct removal, work);
+	free(r->path);
+	free(r);
+}
+
+void scratch_remove_in(struct pool *pool, const char *path)
+{
+	struct removal *r = xcalloc(1, sizeof *r);
+	r->work = (struct work){.run = removal_run, .after = removal_after};
+	r->path = xstrdup(path);
+	pool_submit(pool, &r->work);
 }
 
 void scratch_sweep(const char *state_dir)

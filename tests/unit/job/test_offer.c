@@ -290,6 +290,23 @@ static void freed_at_any_moment(void **state)
 	}
 }
 
+/* An engine that works in memory has no folder to remove when the room is gone before it ends. */
+static void freed_without_a_scratch_folder(void **state)
+{
+	(void)state;
+	struct rig *r = rig_new();
+	r->lab.cancel_ms = 100;
+	rig_link(r, 0);
+	rig_offer(r, "j1", KIND_STT);
+	assert_int_equal(r->lab.starts, 1);
+	assert_int_equal(folder_len(r, "scratch"), 0);
+	jobs_free(r->jobs);
+	r->jobs = NULL;
+	rig_advance(r, 1000);
+	assert_int_equal(r->lab.cancels, 1);
+	rig_free(r);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -308,6 +325,7 @@ int main(void)
 	    cmocka_unit_test(cancel_ends_a_run),
 	    cmocka_unit_test(cancel_needs_the_feature),
 	    cmocka_unit_test(freed_at_any_moment),
+	    cmocka_unit_test(freed_without_a_scratch_folder),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
