@@ -3,6 +3,7 @@
 #include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "lib/base/mem.h"
 #include "lib/fs/fs.h"
@@ -305,6 +306,10 @@ static int run_daemon(const struct run_options *o)
 		code = d.exit_code;
 	}
 	close_all(&d);
+	/* Work that hangs in the kernel, on a dead disk say, would hold the exit for as long: libuv
+	 * joins its threads. */
+	if (d.loop.working)
+		_exit(code);
 	return code;
 }
 

@@ -20,6 +20,9 @@ extern __thread int (*fs_fault)(const char *step, const char *path);
 /* Reads at most max bytes; a larger file is an error (EFBIG). *data is '\0'-terminated; free() it.
  */
 int fs_read(const char *path, size_t max, char **data, size_t *len, struct err *e) MUST_CHECK;
+/* Opens a regular file for reading; a link, a FIFO or a device in its place is an error and never
+ * blocks. For files that another program wrote. The descriptor is the caller's. */
+int fs_open_regular(const char *path, struct err *e) MUST_CHECK;
 /* Replaces the file whole or not at all: temporary file beside it, fsync, rename, fsync of the
  * folder. On any error the old file is untouched and the temporary one is gone. */
 int fs_write_atomic(const char *path, const void *data, size_t len, mode_t mode,

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "lib/base/mem.h"
+#include "lib/fs/fs.h"
 
 struct sha256 {
 	EVP_MD_CTX *ctx;
@@ -77,9 +78,9 @@ void sha256_hex(const void *data, size_t len, char hex[SHA256_HEX_LEN])
 
 int sha256_file(const char *path, char hex[SHA256_HEX_LEN], struct err *e)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	int fd = fs_open_regular(path, e);
 	if (fd < 0)
-		return err_sys(e, errno, "cannot open %s", path);
+		return fd;
 	const size_t size = (size_t)256 * 1024;
 	auto_free unsigned char *chunk = xmalloc(size);
 	struct sha256 *s = sha256_new();

@@ -142,7 +142,7 @@ static void test_upload_before_its_accept(void **state)
 	static struct worker second;
 	join_with(s, &second, "wk-2", FEATURES_ALL);
 	beat(&second);
-	auto_free char *first = steal(&t.job);
+	free(t.job);
 	t.job = job_submit(s, "image", "synthetic");
 	assert_string_equal(offered(&second), t.job);
 	assert_int_equal(upload(s, "wk-2", "the bytes"), 503);

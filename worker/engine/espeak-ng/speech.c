@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "lib/base/mem.h"
 #include "lib/fs/fs.h"
@@ -96,11 +97,13 @@ int speech_check_wav(const char *path, struct err *e)
 	int rc = fs_size(path, &size, e);
 	if (rc < 0)
 		return err_wrap(e, "espeak-ng wrote no file");
-	FILE *f = fopen(path, "rbe");
-	size_t n = f ? fread(head, 1, sizeof head, f) : 0;
-	if (f)
-		fclose(f);
-	if (n < sizeof head || memcmp(head, "RIFF", 4) != 0 || memcmp(head + 8, "WAVE", 4) != 0)
+	int fd = fs_open_regular(path, e);
+	if (fd < 0)
+		return err_wrap(e, "what espeak-ng wrote");
+	ssize_t n = read(fd, head, sizeof head);
+	close(fd);
+	if (n < (ssize_t)sizeof head || memcmp(head, "RIFF", 4) != 0 ||
+	    memcmp(head + 8, "WAVE", 4) != 0)
 		return err_set(e, EIO, "what espeak-ng wrote is not a WAV file");
 	return size > WAV_HEADER
 		   ? 0
