@@ -40,10 +40,12 @@ int fs_open_regular(const char *path, struct err *e)
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW);
 	if (fd < 0)
 		return err_sys(e, errno, "cannot open %s", path);
-	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode))
+	bool known = fstat(fd, &st) == 0;
+	if (known && S_ISREG(st.st_mode))
 		return fd;
 	close(fd);
-	return err_set(e, EINVAL, "%s is not a regular file", path);
+	return err_set(e, known && S_ISDIR(st.st_mode) ? EISDIR : EINVAL,
+		       "%s is not a regular file", path);
 }
 
 int fs_read(const char *path, size_t max, char **data, size_t *len, struct err *e)

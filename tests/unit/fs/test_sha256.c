@@ -10,6 +10,10 @@
 #include <errno.h>
 
 #include "lib/base/mem.h"
+#include <sys/stat.h>
+
+#include "lib/base/mem.h"
+#include "lib/fs/fs.h"
 #include "lib/fs/sha256.h"
 
 #define EMPTY "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
@@ -51,8 +55,17 @@ static void test_file(void **state)
 	(void)state;
 	char hex[SHA256_HEX_LEN];
 	struct err e = ERR_INIT;
-	assert_int_equal(sha256_file("/dev/null", hex, NULL), 0);
+	char dir[] = "/tmp/sha256-XXXXXX";
+	assert_non_null(mkdtemp(dir));
+	auto_free char *empty = xasprintf("%s/empty", dir);
+	auto_free char *fifo = xasprintf("%s/fifo", dir);
+	assert_int_equal(fs_write_atomic(empty, "", 0, 0600, NULL), 0);
+	assert_int_equal(sha256_file(empty, hex, NULL), 0);
 	assert_string_equal(hex, EMPTY);
+	/* Nobody writes to it: opening must not wait. */
+	assert_int_equal(mkfifo(fifo, 0600), 0);
+	assert_int_equal(sha256_file(fifo, hex, &e), -EINVAL);
+	fs_remove_tree(dir, NULL);
 	assert_int_equal(sha256_file("/no/such/file", hex, &e), -ENOENT);
 	assert_non_null(strstr(e.text, "/no/such/file"));
 	assert_int_equal(sha256_file("/tmp", hex, &e), -EISDIR);
