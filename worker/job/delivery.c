@@ -260,11 +260,13 @@ static void upload(struct job *job)
 	timer_stop(&job->expire);
 	if (job->op)
 		return; /* being checked already */
-	if (job->result->verified)
+	if (job->result->verified) {
 		request(job);
-	else
-		disk_submit(disk_op_new(&j->disk, job, xstrdup(job->result->file), NULL),
-			    verify_run, verify_after);
+		return;
+	}
+	struct disk_op *op = disk_op_new(&j->disk, job, xstrdup(job->result->file), NULL);
+	op->prepares = true;
+	disk_submit(op, verify_run, verify_after);
 }
 
 static bool may_pump(const struct job *job)

@@ -63,15 +63,12 @@ static void after(struct work *w)
 	struct jobs *j = d->jobs;
 	d->running = NULL;
 	bool wanted = release_job(op);
-	if (j->dead) {
-		op_free(op);
-		jobs_destroy(j);
-		return;
-	}
 	next(d);
-	if (wanted && op->after)
+	if (wanted && op->after && !j->dead)
 		op->after(op);
 	op_free(op);
+	if (j->dead && !d->running)
+		jobs_destroy(j);
 }
 
 void disk_submit(struct disk_op *op, void (*fn)(struct disk_op *), void (*then)(struct disk_op *))
@@ -92,6 +89,8 @@ bool disk_close(struct disk *d)
 {
 	list_each_safe (it, &d->queue) {
 		struct disk_op *op = list_entry(it, struct disk_op, node);
+		if (!op->prepares)
+			continue;
 		list_remove(&d->queue, it);
 		(void)release_job(op);
 		op_free(op);

@@ -24,6 +24,7 @@ struct disk_op {
 	char *file;	 /* for run(), may be NULL; owned */
 	uint64_t *seqs;	 /* JSON results to forget on the way; owned */
 	size_t n_seqs;
+	bool prepares; /* only serves what would come after it */
 	int rc;
 	struct err err;
 	void (*run)(struct disk_op *op);   /* in the pool */
@@ -44,8 +45,9 @@ void disk_init(struct disk *d, struct pool *pool, struct jobs *jobs, struct outb
 struct disk_op *disk_op_new(struct disk *d, struct job *job, char *path, char *file);
 void disk_submit(struct disk_op *op, void (*run)(struct disk_op *),
 		 void (*after)(struct disk_op *));
-/* Throws away what has not begun; true while something runs (then jobs_destroy() is called at its
- * end). */
+/* The room is gone. What was to be written still is, for a finished result may be among it; what
+ * only prepares is thrown away. True while something runs: jobs_destroy() is called at the end of
+ * it all. */
 bool disk_close(struct disk *d);
 
 #endif

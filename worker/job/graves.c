@@ -19,12 +19,16 @@ static void forget_after(struct disk_op *op)
 			 op->err.text);
 }
 
-static void on_timer(void *arg)
+void graves_flush(struct jobs *j)
 {
-	struct jobs *j = arg;
 	struct disk_op *op = disk_op_new(&j->disk, NULL, NULL, NULL);
 	graves_hand(j, op);
 	disk_submit(op, forget_run, forget_after);
+}
+
+static void on_timer(void *arg)
+{
+	graves_flush(arg);
 }
 
 void graves_add(struct jobs *j, uint64_t seq)

@@ -73,6 +73,7 @@ void slot_drop_held(struct jobs *j);
 
 /* graves.c: JSON results that were delivered, on their way out of the journal */
 void graves_add(struct jobs *j, uint64_t seq);
+void graves_flush(struct jobs *j);		      /* now, by an operation of their own */
 void graves_hand(struct jobs *j, struct disk_op *op); /* the operation forgets them on its way */
 
 #endif

@@ -83,8 +83,11 @@ void jobs_free(struct jobs *j)
 	slot_drop_held(j);
 	free_all_jobs(j);
 	j->dead = true;
-	if (disk_close(&j->disk))
+	if (disk_close(&j->disk)) {
+		if (j->n_graves)
+			graves_flush(j);
 		return; /* freed when the disk is done */
+	}
 	if (j->n_graves)
 		(void)!outbox_forget(j->outbox, j->graves, j->n_graves, NULL);
 	jobs_destroy(j);

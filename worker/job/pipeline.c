@@ -225,7 +225,9 @@ void pipeline_start(struct job *job)
 		return;
 	}
 	job->scratch = scratch_path(j->d.state_dir, job_id(job));
-	disk_submit(disk_op_new(&j->disk, job, xstrdup(job->scratch), NULL), make_run, make_after);
+	struct disk_op *op = disk_op_new(&j->disk, job, xstrdup(job->scratch), NULL);
+	op->prepares = true;
+	disk_submit(op, make_run, make_after);
 }
 
 void pipeline_cancel(struct job *job)

@@ -290,6 +290,40 @@ static void freed_at_any_moment(void **state)
 	}
 }
 
+static uint64_t slow_disk(void *arg)
+{
+	(void)arg;
+	return 10;
+}
+
+/* A result waits for its turn on the disk when the program is told to end. */
+static void freed_with_a_queue(void **state)
+{
+	(void)state;
+	struct rig *r = rig_new();
+	rig_link(r, 0);
+	r->status = 0;
+	rig_offer(r, "j1", KIND_IMAGE);
+	rig_finish(r);
+	r->pool.delay = slow_disk;
+	fake_request_answer(r->request, 200, "{}");
+	rig_settle(r); /* the removal of j1 is under way */
+	rig_offer(r, "j2", KIND_STT);
+	rig_finish(r);
+	assert_int_equal(jobs_outbox_len(r->jobs), 0);
+	assert_int_equal(fake_pool_len(&r->pool), 1);
+	jobs_free(r->jobs);
+	rig_advance(r, 100);
+	assert_int_equal(fake_pool_len(&r->pool), 0);
+	rig_open(r);
+	assert_int_equal(jobs_outbox_len(r->jobs), 1);
+	rig_link(r, 0);
+	rig_offer(r, "j2", KIND_STT);
+	expect_frame(r, WF_COMPLETE_JSON, "j2");
+	assert_int_equal(r->lab.starts, 2);
+	rig_free(r);
+}
+
 /* An engine that works in memory has no folder to remove when the room is gone before it ends. */
 static void freed_without_a_scratch_folder(void **state)
 {
@@ -325,6 +359,7 @@ int main(void)
 	    cmocka_unit_test(cancel_ends_a_run),
 	    cmocka_unit_test(cancel_needs_the_feature),
 	    cmocka_unit_test(freed_at_any_moment),
+	    cmocka_unit_test(freed_with_a_queue),
 	    cmocka_unit_test(freed_without_a_scratch_folder),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
