@@ -342,6 +342,7 @@ void delivery_unbind(struct job *job)
 	job->bound = job->again = job->listed = job->later = false;
 	job->tries = 0;
 	timer_stop(&job->retry);
+	timer_stop(&job->expire);
 	if (!job->exchange && !job->op)
 		rest(job, NULL);
 	jobs_release_slot(job->jobs, job);

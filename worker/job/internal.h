@@ -60,7 +60,8 @@ void delivery_cancel(struct job *job); /* nobody wants it */
 void delivery_ack(struct job *job);    /* the studio has it */
 
 /* kept.c: the entries of the outbox */
-void kept_await(struct job *job); /* ten minutes for a new offer, from now */
+void kept_await(struct job *job);  /* ten minutes of an open session for a new offer, from now */
+void kept_link_up(struct jobs *j); /* those who wait for an offer begin to */
 /* The entry is over: off the disk, freed. */
 void kept_end(struct job *job, enum job_state how, const char *detail);
 void kept_park(struct job *job);      /* remembers on disk that HTTP is over */

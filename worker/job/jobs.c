@@ -21,11 +21,8 @@ static void load(struct jobs *j)
 	struct err e = ERR_INIT;
 	if (outbox_load(j->outbox, j->d.log, &items, &n, &e) < 0)
 		log_error(j->d.log, "job", NULL, "%s; jobs will fail until this is mended", e.text);
-	for (size_t i = 0; i < n; i++) {
-		struct job *job = job_new_kept(j, items[i]);
-		if (!result_is_bytes(items[i]) || items[i]->parked)
-			kept_await(job);
-	}
+	for (size_t i = 0; i < n; i++)
+		(void)job_new_kept(j, items[i]);
 	if (n)
 		log_info(j->d.log, "job", NULL, "%zu finished result(s) wait in the outbox", n);
 	free(items);
@@ -198,8 +195,7 @@ void jobs_link_up(struct jobs *j, const struct job_link *link)
 {
 	j->link = *link;
 	j->up = true;
-	list_each (it, &j->kept)
-		list_entry(it, struct job, node)->later = false;
+	kept_link_up(j);
 	if (link->features & FEATURE_RESUME)
 		timer_start(&j->resume_timer, j->d.clock, RESUMED_WAIT_MS, on_no_answer, j);
 	else

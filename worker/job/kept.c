@@ -14,10 +14,22 @@ static void on_expire(void *arg)
 	kept_end(job, JOB_FAILED, "not offered again");
 }
 
-/* By the monotonic clock: a jump of the wall clock loses nothing. */
+/* By the monotonic clock: a jump of the wall clock loses nothing. And only while a session is open:
+ * without one no offer can come. */
 void kept_await(struct job *job)
 {
-	timer_start(&job->expire, job->jobs->d.clock, OFFER_WAIT_MS, on_expire, job);
+	if (job->jobs->up)
+		timer_start(&job->expire, job->jobs->d.clock, OFFER_WAIT_MS, on_expire, job);
+}
+
+void kept_link_up(struct jobs *j)
+{
+	list_each (it, &j->kept) {
+		struct job *job = list_entry(it, struct job, node);
+		job->later = false;
+		if (!result_is_bytes(job->result) || job->result->parked)
+			kept_await(job);
+	}
 }
 
 static void warn_failed(struct disk_op *op)

@@ -247,8 +247,10 @@ static void orphaned_json_ends_after_ten_minutes(void **state)
 {
 	(void)state;
 	struct rig *r = with_orphan(KIND_LLM);
+	rig_link(r, 0);
 	rig_advance(r, 5 * MINUTE);
 	rig_restart(r); /* starts the ten minutes anew */
+	rig_link(r, 0);
 	assert_int_equal(jobs_outbox_len(r->jobs), 1);
 	clock_set(&r->clock, r->clock.mono_ms, r->clock.wall_ms + 86400000);
 	rig_advance(r, 10 * MINUTE - 1);
@@ -256,6 +258,49 @@ static void orphaned_json_ends_after_ten_minutes(void **state)
 	rig_advance(r, 1);
 	assert_int_equal(jobs_outbox_len(r->jobs), 0);
 	rig_restart(r);
+	assert_int_equal(jobs_outbox_len(r->jobs), 0);
+	rig_free(r);
+}
+
+/* Without a session no offer can come: that time does not count. */
+static void the_ten_minutes_are_of_a_session(void **state)
+{
+	(void)state;
+	for (int bytes = 0; bytes < 2; bytes++) {
+		struct rig *r = with_orphan(bytes ? KIND_IMAGE : KIND_LLM);
+		rig_advance(r, 11 * MINUTE);
+		r->status = 409;
+		rig_link(r, 0);
+		rig_advance(r, 9 * MINUTE);
+		jobs_link_down(r->jobs);
+		rig_advance(r, 60 * MINUTE);
+		rig_restart(r);
+		rig_advance(r, 11 * MINUTE);
+		assert_int_equal(jobs_outbox_len(r->jobs), 1);
+		rig_link(r, 0);
+		rig_advance(r, 10 * MINUTE - 1);
+		assert_int_equal(jobs_outbox_len(r->jobs), 1);
+		rig_advance(r, 1);
+		assert_int_equal(jobs_outbox_len(r->jobs), 0);
+		rig_free(r);
+	}
+}
+
+/* A conflict that is told when the session is gone already. */
+static void parked_between_two_sessions(void **state)
+{
+	(void)state;
+	struct rig *r = rig_new();
+	rig_link(r, 0);
+	r->status = 0;
+	run_image(r, "j1");
+	jobs_link_down(r->jobs);
+	fake_request_answer(r->request, 409, "{}");
+	rig_advance(r, 11 * MINUTE);
+	assert_int_equal(jobs_outbox_len(r->jobs), 1);
+	rig_link(r, 0);
+	assert_int_equal(r->uploads, 1);
+	rig_advance(r, 10 * MINUTE);
 	assert_int_equal(jobs_outbox_len(r->jobs), 0);
 	rig_free(r);
 }
@@ -735,6 +780,8 @@ int main(void)
 	    cmocka_unit_test(orphaned_bytes_outlast_trouble),
 	    cmocka_unit_test(orphaned_json_waits_in_silence),
 	    cmocka_unit_test(orphaned_json_ends_after_ten_minutes),
+	    cmocka_unit_test(the_ten_minutes_are_of_a_session),
+	    cmocka_unit_test(parked_between_two_sessions),
 	    cmocka_unit_test(a_lost_complete_waits),
 	    cmocka_unit_test(the_same_job_attaches_to_its_run),
 	    cmocka_unit_test(another_task_is_another_job),
