@@ -79,7 +79,7 @@ static void resume_job(struct session *s, const struct resume_job *j)
 	struct hub *h = s->hub;
 	struct hold *hold = hold_find(h, j->job_id);
 	if (hold && hold->session == s->no)
-		return; /* named twice */
+		return; /* claimed on this very socket */
 	if (hold && hold->state == HOLD_LOST && hold->seat->session == s) {
 		hold_move(h, hold, HOLD_CLAIMED);
 		hold->session = s->no;
@@ -96,10 +96,20 @@ static void resume_job(struct session *s, const struct resume_job *j)
 	queue_reclaim(h->d.queue, j->job_id, s->worker_id, true, reclaimed, a);
 }
 
+/* Each job is answered once, however often it is named. */
+static bool named_before(const struct worker_frame *f, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (strcmp(f->resume[i].job_id, f->resume[n].job_id) == 0)
+			return true;
+	return false;
+}
+
 void session_resume(struct session *s, const struct worker_frame *f)
 {
 	for (size_t i = 0; i < f->n_resume; i++)
-		resume_job(s, &f->resume[i]);
+		if (!named_before(f, i))
+			resume_job(s, &f->resume[i]);
 	session_window_close(s);
 	answer_when_whole(s);
 }

@@ -143,6 +143,7 @@ void queue_reclaim(struct queue *q, const char *job_id, const char *worker_id, b
 	struct job_move m = {
 	    .id = job_id,
 	    .from = JOB_BIT(JOB_QUEUED),
+	    .if_last_worker = worker_id,
 	    .to = JOB_CLAIMED,
 	    .set_worker = true,
 	    .worker_id = worker_id,

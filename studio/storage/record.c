@@ -41,6 +41,7 @@ void job_record_copy(struct job_record *to, const struct job_record *from)
 	to->task = share(from->task);
 	to->source = share(from->source);
 	to->worker_id = xstrdup_opt(from->worker_id);
+	to->last_worker = xstrdup_opt(from->last_worker);
 	to->error = xstrdup_opt(from->error);
 	to->result = share(from->result);
 	to->blob = xstrdup_opt(from->blob);
@@ -59,6 +60,7 @@ void job_record_fini(struct job_record *j)
 	json_decref(j->task);
 	json_decref(j->source);
 	free(j->worker_id);
+	free(j->last_worker);
 	free(j->error);
 	json_decref(j->result);
 	free(j->blob);
@@ -159,6 +161,7 @@ void job_move_copy(struct job_move *to, const struct job_move *from)
 	*to = *from;
 	to->id = xstrdup_opt(from->id);
 	to->if_worker = xstrdup_opt(from->if_worker);
+	to->if_last_worker = xstrdup_opt(from->if_last_worker);
 	to->worker_id = xstrdup_opt(from->worker_id);
 	to->error = xstrdup_opt(from->error);
 	to->result = json_deep_copy(from->result);
@@ -177,6 +180,7 @@ void job_move_fini(struct job_move *m)
 {
 	free_text(m->id);
 	free_text(m->if_worker);
+	free_text(m->if_last_worker);
 	free_text(m->worker_id);
 	free_text(m->error);
 	json_decref((json_t *)(uintptr_t)m->result);
@@ -187,11 +191,16 @@ void job_move_fini(struct job_move *m)
 	memset(m, 0, sizeof(*m));
 }
 
+static bool same(const char *want, const char *is)
+{
+	return !want || (is && strcmp(want, is) == 0);
+}
+
 bool job_move_allowed(const struct job_move *m, const struct job_record *j)
 {
 	if (!(m->from & JOB_BIT(j->state)))
 		return false;
-	return !m->if_worker || (j->worker_id && strcmp(m->if_worker, j->worker_id) == 0);
+	return same(m->if_worker, j->worker_id) && same(m->if_last_worker, j->last_worker);
 }
 
 static void set_result(struct job_record *j, const struct job_move *m)
@@ -222,6 +231,8 @@ void job_move_apply(const struct job_move *m, struct job_record *j)
 	if (m->give_up_at > 0 && j->attempts >= m->give_up_at)
 		j->state = JOB_FAILED;
 	if (m->set_worker) {
+		if (!m->worker_id && j->worker_id)
+			str_replace(&j->last_worker, j->worker_id);
 		str_replace(&j->worker_id, m->worker_id);
 		j->resumable = m->resumable;
 	}

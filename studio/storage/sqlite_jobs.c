@@ -11,7 +11,7 @@
 #define COLUMNS                                                                                    \
 	"seq, id, game_id, asset_name, model, kind, vram_gb_estimate, task, source, state, "       \
 	"worker_id, resumable, attempts, error, result, blob, ext, sha256, bytes, prompt, "        \
-	"created_ms, claimed_ms, finished_ms"
+	"created_ms, claimed_ms, finished_ms, last_worker"
 
 static void read_row(struct query *q, struct job_record *j)
 {
@@ -38,6 +38,7 @@ static void read_row(struct query *q, struct job_record *j)
 	j->created_ms = column_int(q);
 	j->claimed_ms = column_int(q);
 	j->finished_ms = column_int(q);
+	j->last_worker = column_text(q);
 }
 
 /* The row of o->id at the end of the reply; ENOENT when there is none. */
@@ -59,8 +60,8 @@ static void insert(struct sqlite_db *d, struct op *o)
 	static const char sql[] =
 	    "INSERT INTO jobs (id, game_id, asset_name, model, kind, vram_gb_estimate, task, "
 	    "source, state, worker_id, resumable, attempts, error, result, blob, ext, sha256, "
-	    "bytes, prompt, created_ms, claimed_ms, finished_ms) VALUES "
-	    "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+	    "bytes, prompt, created_ms, claimed_ms, finished_ms, last_worker) VALUES "
+	    "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
 	const struct job_record *j = &o->job;
 	struct query q = query_new(d, sql, &o->err);
 	query_text(&q, j->id);
@@ -85,6 +86,7 @@ static void insert(struct sqlite_db *d, struct op *o)
 	query_int(&q, j->created_ms);
 	query_int(&q, j->claimed_ms);
 	query_int(&q, j->finished_ms);
+	query_text(&q, j->last_worker);
 	if (query_end(&q) == 0 && read_job(d, o) == 0)
 		o->changed = true;
 }
@@ -146,7 +148,8 @@ static void list(struct sqlite_db *d, struct op *o)
 static int write_state(struct sqlite_db *d, struct op *o, const struct job_record *j)
 {
 	static const char sql[] = "UPDATE jobs SET state = ?, worker_id = ?, resumable = ?, "
-				  "attempts = ?, error = ?, claimed_ms = ?, finished_ms = ? "
+				  "attempts = ?, error = ?, claimed_ms = ?, finished_ms = ?, "
+				  "last_worker = ? "
 				  "WHERE seq = ?";
 	struct query q = query_new(d, sql, &o->err);
 	query_int(&q, j->state);
@@ -156,6 +159,7 @@ static int write_state(struct sqlite_db *d, struct op *o, const struct job_recor
 	query_text(&q, j->error);
 	query_int(&q, j->claimed_ms);
 	query_int(&q, j->finished_ms);
+	query_text(&q, j->last_worker);
 	query_int(&q, j->seq);
 	return query_end(&q);
 }

@@ -32,6 +32,8 @@ static const char *const migrations[] = {
     " worker_id TEXT NOT NULL REFERENCES workers(id) ON DELETE CASCADE,"
     " ts TEXT, level TEXT, category TEXT, message TEXT, job_id TEXT);"
     "CREATE INDEX logs_worker ON logs(worker_id, seq);",
+    /* 2 */
+    "ALTER TABLE jobs ADD COLUMN last_worker TEXT;",
 };
 
 static int read_version(struct sqlite_db *d, int64_t *version, struct err *e)

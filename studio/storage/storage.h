@@ -41,11 +41,12 @@ struct job_record {
 	double vram_gb_estimate;
 	json_t *task, *source;
 	enum job_state state;
-	char *worker_id;  /* offered, claimed, done: whose */
-	bool resumable;	  /* the claim's worker had announced `resume` */
-	int64_t attempts; /* retryable failures so far */
-	char *error;	  /* last failure */
-	json_t *result;	  /* done, JSON kinds */
+	char *worker_id;   /* offered, claimed, done: whose */
+	char *last_worker; /* whose it was until it was taken from it; NULL: nobody's yet */
+	bool resumable;	   /* the claim's worker had announced `resume` */
+	int64_t attempts;  /* retryable failures so far */
+	char *error;	   /* last failure */
+	json_t *result;	   /* done, JSON kinds */
 	char *blob, *ext,
 	    *sha256; /* done, bytes: name in the blob store, extension, hash of the bytes */
 	int64_t bytes;
@@ -83,8 +84,10 @@ struct job_move {
 	const char *id;
 	unsigned from;	       /* JOB_BITs */
 	const char *if_worker; /* NULL: whoever */
+	const char
+	    *if_last_worker; /* NULL: whoever; else who had it last, before it was released */
 	enum job_state to;
-	bool set_worker; /* worker_id (NULL: nobody) and resumable */
+	bool set_worker; /* worker_id (NULL: nobody; who had it becomes last_worker), resumable */
 	const char *worker_id;
 	bool resumable;
 	int64_t add_attempts;

@@ -602,6 +602,40 @@ static void test_resume_takes_back_what_was_released(void **state)
 	drop_frames(&w);
 }
 
+/* A worker cannot help itself from the queue; a job named again and again is answered once. */
+static void test_resume_takes_nothing_else(void **state)
+{
+	struct studio *s = *state;
+	static struct worker w;
+	admit(s, "wk-1");
+	auto_free char *id = job_submit(s, "image", "synthetic");
+	join_with(s, &w, "wk-1", FEATURES_ALL);
+	struct resume_job jobs[] = {{id, true}, {id, false}, {id, true}};
+	say(&w, frame_resume(jobs, 3));
+	const struct studio_frame *f = next(&w, SF_RESUMED);
+	assert_int_equal(f->n_keep, 0);
+	assert_int_equal(f->n_drop, 1);
+	assert_int_equal(job_now(s, id)->state, JOB_QUEUED);
+	drop_frames(&w);
+}
+
+static void test_resume_answers_an_id_once(void **state)
+{
+	struct studio *s = *state;
+	static struct worker w;
+	auto_free char *id = NULL;
+	claim_one(s, &w, &id);
+	cut_line(&w);
+	pass(s, 61000);
+	join_with(s, &w, "wk-1", FEATURES_ALL);
+	struct resume_job jobs[] = {{id, true}, {id, true}, {id, true}, {id, true}};
+	say(&w, frame_resume(jobs, 4));
+	const struct studio_frame *f = next(&w, SF_RESUMED);
+	assert_int_equal(f->n_keep, 1);
+	assert_int_equal(f->n_drop, 0);
+	drop_frames(&w);
+}
+
 static void test_resume_without_the_job(void **state)
 {
 	struct studio *s = *state;
@@ -944,6 +978,8 @@ int main(void)
 	    TEST(test_resume_keeps),
 	    TEST(test_resume_after_restart),
 	    TEST(test_resume_takes_back_what_was_released),
+	    TEST(test_resume_takes_nothing_else),
+	    TEST(test_resume_answers_an_id_once),
 	    TEST(test_resume_without_the_job),
 	    TEST(test_back_without_features),
 	    TEST(test_finished_but_never_delivered),

@@ -221,6 +221,15 @@ static void test_reclaim(void **state)
 {
 	struct fixture *f = *state;
 	auto_free char *id = submit(f);
+	queue_reclaim(f->q, id, "wk-a", true, got, f); /* it never had it */
+	assert_false(settle(f));
+	assert_int_equal(f->job.state, JOB_QUEUED);
+	assert_true(reserve(f, id, "wk-a"));
+	assert_true(accept_it(f, id, "wk-a"));
+	queue_release(f->q, id, "wk-a", "test", got, f);
+	assert_true(settle(f));
+	queue_reclaim(f->q, id, "wk-b", true, got, f);
+	assert_false(settle(f));
 	queue_reclaim(f->q, id, "wk-a", true, got, f);
 	assert_true(settle(f));
 	assert_int_equal(f->job.state, JOB_CLAIMED);

@@ -261,6 +261,35 @@ static void test_move_gives_up_at(void **state)
 	assert_string_equal(f->job.error, "broken");
 }
 
+static void test_last_worker_is_kept(void **state)
+{
+	struct fixture *f = *state;
+	struct job_move take = reserve("job-1", "wk-a");
+	struct job_move give = {
+	    .id = "job-1",
+	    .from = JOB_BIT(JOB_OFFERED),
+	    .to = JOB_QUEUED,
+	    .set_worker = true,
+	};
+	struct job_move again = reserve("job-1", "wk-b");
+	insert_job(f, "job-1");
+	again.if_last_worker = "wk-a";
+	DO(f, job_move, &again);
+	assert_false(f->changed); /* nobody had it yet */
+	DO(f, job_move, &take);
+	DO(f, job_move, &give);
+	assert_true(f->changed);
+	assert_null(f->job.worker_id);
+	DO(f, job_get, "job-1");
+	assert_string_equal(f->job.last_worker, "wk-a");
+	again.if_last_worker = "wk-b";
+	DO(f, job_move, &again);
+	assert_false(f->changed);
+	again.if_last_worker = "wk-a";
+	DO(f, job_move, &again);
+	assert_true(f->changed);
+}
+
 static void test_result_is_kept(void **state)
 {
 	struct fixture *f = *state;
@@ -618,6 +647,7 @@ int main(void)
 	    BOTH(test_insert_keeps_everything),
 	    BOTH(test_move_happens_once),
 	    BOTH(test_move_gives_up_at),
+	    BOTH(test_last_worker_is_kept),
 	    BOTH(test_result_is_kept),
 	    BOTH(test_lists_filter_and_page),
 	    BOTH(test_running_job_is_not_deleted),
