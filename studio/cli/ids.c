@@ -9,8 +9,7 @@
 #include "studio/cli/options.h"
 #include "studio/cli/table.h"
 
-#define LEAST_PREFIX 4
-#define PAGES_MAX    50 /* of 200 jobs: older ones need their whole id */
+#define PAGES_MAX 50 /* of 200 jobs: older ones need their whole id */
 
 /* What begins with `given` so far; several: `id` is the first of them. */
 struct search {
@@ -21,10 +20,11 @@ struct search {
 
 static void look(struct search *s, const json_t *list, const char *key)
 {
+	const char *dash = strchr(s->given, '-');
 	size_t i;
 	json_t *o;
 
-	if (strlen(s->given) < LEAST_PREFIX)
+	if (!dash || !dash[1]) /* "job-" alone says nothing */
 		return;
 	json_array_foreach (list, i, o) {
 		const char *id = text_of(o, key);

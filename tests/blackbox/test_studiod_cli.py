@@ -360,6 +360,7 @@ class Commands(unittest.TestCase):
     def test_ids_by_their_beginning_and_unknown_ones(self):
         job = self.s.submit()
         self.assertEqual(json.loads(self.s.cli("jobs", job[:12]).stdout)["id"], job)
+        self.assertIn("no job has the id job-;", self.s.cli("jobs", "job-", "--cancel").stderr)
         r = self.s.cli("jobs", "abcdef")
         self.assertEqual((r.returncode, r.stderr), (1, "studiod: no job has the id abcdef; 'studiod jobs' lists them\n"))
         request, _, _ = self.s.ask()
@@ -477,6 +478,24 @@ class Installed(unittest.TestCase):
         options = {w.strip(",") for c in COMMANDS for w in run(c, "--help").stdout.split() if w.startswith("--") and len(w) > 4}
         for option in options:
             self.assertIn(option.removeprefix("--"), completion)
+
+    def complete(self, *words):
+        script = (f'source {self.ROOT}/packaging/completions/studiod; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _studiod;'
+                  'printf "%s\\n" "${COMPREPLY[@]}"')
+        path = f"{pathlib.Path(STUDIOD).parent}:{os.environ['PATH']}"
+        r = subprocess.run(["bash", "-c", script, "bash", "studiod", *words], capture_output=True, text=True, timeout=60,
+                           cwd=self.ROOT, env={**os.environ, "PATH": path})
+        self.assertEqual(r.stderr, "")
+        return r.stdout.split()
+
+    def test_completion(self):
+        self.assertEqual(self.complete("submit", "--prompt", ""), [])
+        self.assertEqual(self.complete("submit", "--task", "@READM"), ["@README.md"])
+        self.assertEqual(self.complete("jobs", "--out"), ["--output"])
+        self.assertEqual(self.complete("submit", "--kind", "audio_s"), ["audio_stt"])
+        with Studio() as s:
+            request, _, _ = s.ask()
+            self.assertEqual(self.complete("--data", s.data, "approve", ""), [request])
 
     @unittest.skipUnless(shutil.which("mandoc"), "needs mandoc")
     def test_man_page_is_clean(self):

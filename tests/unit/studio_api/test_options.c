@@ -56,6 +56,8 @@ static void hints(void **state)
 	assert_string_equal(nearest_word("aprove", words, 3), "approve");
 	assert_string_equal(nearest_word("worker", words, 3), "workers");
 	assert_null(nearest_word("zzzzzzzz", words, 3));
+	assert_null(nearest_word("frob", (const char *[]){"jobs"}, 1));
+	assert_string_equal(nearest_word("jbos", (const char *[]){"jobs"}, 1), "jobs");
 	assert_null(
 	    nearest_word("a-very-long-word-that-is-longer-than-any-option-there-is", words, 3));
 }
@@ -94,6 +96,8 @@ static void tasks(void **state)
 	expect_task("audio_tts", NULL, "--prompt", "p", "{\"kind\":\"audio_tts\",\"text\":\"p\"}");
 	expect_task("", "{\"kind\":\"video\",\"seconds\":1}", "--seconds", "2.5",
 		    "{\"kind\":\"video\",\"seconds\":2.5}");
+	assert_null(build("llm", NULL, "--width", "1", &e));
+	assert_non_null(strstr(e.text, "only for: image, video"));
 	expect_task("", "{}", "--seed", "9007199254740993", "{\"seed\":9007199254740993}");
 	assert_null(build("image", NULL, "--width", "wide", &e));
 	assert_non_null(strstr(e.text, "--width"));
@@ -116,6 +120,10 @@ static void config(void **state)
 	    {"grace_ms = \"5\"\n", "grace_ms"},
 	    {"grace_ms = -5\n", "grace_ms"},
 	    {"\nlisten = 5\n", ":2:"},
+	    {"listen = \"localhost:1\"\n", "127.0.0.1:8787"},
+	    {"listen = \"[::1]:65536\"\n", "127.0.0.1:8787"},
+	    {"listen = \"[]:1\"\n", "127.0.0.1:8787"},
+	    {"log_format = \"xml\"\n", "log_format"},
 	    {"listen = \n", "not valid TOML"},
 	};
 
