@@ -16,7 +16,8 @@ struct advert_deps {
 };
 /* Fresh at every call; the caller's. */
 struct capabilities *advert_snapshot(const struct advert_deps *d);
-/* The lines of docs/protocol.md, section 6: "advertising …", and the warning about the threshold. */
+/* The lines of docs/protocol.md, section 6: "advertising …", and the warning about the threshold.
+ */
 void advert_log(const struct advert_deps *d, const struct capabilities *c);
 
 #endif

@@ -11,15 +11,16 @@ struct session {
 	struct session_deps d;
 	enum session_state state;
 	enum session_outcome outcome;
-	struct conn *conn;  /* connecting, greeting, serving */
-	uint64_t failures;  /* in a row */
-	struct timer wait;  /* poll while waiting, the pause while backing off, the last call once ended */
-	struct timer idle;  /* fires when the studio was silent for too long */
+	struct conn *conn; /* connecting, greeting, serving */
+	uint64_t failures; /* in a row */
+	struct timer
+	    wait; /* poll while waiting, the pause while backing off, the last call once ended */
+	struct timer idle; /* fires when the studio was silent for too long */
 	struct timer beat, ship;
 	struct timer break_up; /* a send failed: the session ends once its caller returned */
 	struct err broken;
 	bool said_waiting, shipped; /* shipped: a log batch is on its way */
-	struct err config_err; /* of the last refresh, so that it is said once */
+	struct err config_err;	    /* of the last refresh, so that it is said once */
 
 	/* what the open session was made with */
 	char *url_option, *base, *worker_id;
@@ -30,7 +31,8 @@ struct session {
 void session_move(struct session *s, enum session_state to, const char *detail);
 /* Sends on the open connection; a failure also ends the session, soon. */
 int session_send(struct session *s, const char *frame, struct err *e) MUST_CHECK;
-/* Ends the connection and backs off. cause NULL: a plain disconnect; else logged as a session error. */
+/* Ends the connection and backs off. cause NULL: a plain disconnect; else logged as a session
+ * error. */
 void session_disconnect(struct session *s, const char *cause);
 void session_auth_failed(struct session *s, const char *reason);
 void session_fatal(struct session *s, enum session_outcome outcome, const char *reason);

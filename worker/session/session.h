@@ -14,12 +14,20 @@
 #include "worker/observe/ship.h"
 
 enum session_state {
-	SESSION_WAITING, SESSION_CONNECTING, SESSION_GREETING, SESSION_SERVING, SESSION_BACKING_OFF,
+	SESSION_WAITING,
+	SESSION_CONNECTING,
+	SESSION_GREETING,
+	SESSION_SERVING,
+	SESSION_BACKING_OFF,
 	SESSION_ENDED,
 };
 enum session_outcome { /* why it ended; the program's exit code follows from it */
-	SESSION_STOPPED, SESSION_AUTH_FAILED, SESSION_FATAL, SESSION_EXHAUSTED,
-	SESSION_STUDIO_ERROR, /* error frames internal_error, protocol_violation: a new start may help */
+		       SESSION_STOPPED,
+		       SESSION_AUTH_FAILED,
+		       SESSION_FATAL,
+		       SESSION_EXHAUSTED,
+		       SESSION_STUDIO_ERROR, /* error frames internal_error, protocol_violation: a
+						new start may help */
 };
 
 struct session_deps {
@@ -29,7 +37,8 @@ struct session_deps {
 	struct events *events;
 	struct jobs *jobs;
 	struct ship *ship;
-	struct config *config;           /* re-read every second while waiting, before every connect and heartbeat */
+	struct config
+	    *config; /* re-read every second while waiting, before every connect and heartbeat */
 	const struct identity *identity;
 	struct capabilities *(*capabilities)(void *arg); /* a fresh snapshot, the caller's */
 	void *capabilities_arg;
