@@ -66,6 +66,11 @@ static int find_kind(struct client *c, const struct submission *s, char **kind)
 		return 0;
 	}
 	rc = client_call(c, "GET", url, NULL, &model);
+	if (c->status == 404)
+		fprintf(stderr,
+			"studiod: model %s is not known here; with --source and --kind it need "
+			"not be\n",
+			s->model);
 	if (rc == 0)
 		*kind = xstrdup(text_of(model, "kind"));
 	json_decref(model);

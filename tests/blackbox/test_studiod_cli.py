@@ -290,7 +290,7 @@ class Commands(unittest.TestCase):
 
     def test_submit_refusals_name_the_field(self):
         for args, word, code in ((["--model", "synthetic-image", "--prompt", "p", "--width", "-1"], "width", 2),
-                                 (["--model", "nonexistent", "--prompt", "p"], "model", 1),
+                                 (["--model", "nonexistent", "--prompt", "p"], "model nonexistent", 1),
                                  (["--model", "synthetic-image"], "prompt", 2)):
             r = self.s.cli("submit", *args)
             self.assertEqual(r.returncode, code, args)
