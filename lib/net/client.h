@@ -22,6 +22,7 @@ struct net {
 	struct log *log;
 	struct multi multi; /* of the exchanges; each WebSocket has its own, see ws_client.c */
 	long max_age_s;	    /* a kept connection that was idle for longer is not used again */
+	unsigned reply_ms;  /* an answer's time after the request went out; 0: 60 s */
 	char *user_agent;
 	struct list transfers, sockets;
 };

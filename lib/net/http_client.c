@@ -8,6 +8,7 @@
 #include "lib/net/client.h"
 
 #define STALL_SECONDS 30L
+#define REPLY_MS      60000u
 
 /* Everything of one request that curl reads while it runs. */
 struct body {
@@ -23,6 +24,9 @@ struct exchange {
 	struct body body;
 	http_done *done;
 	void *arg;
+	curl_off_t sent;
+	uint64_t sent_at; /* when the last bytes of the request went out */
+	bool reply_late;
 };
 
 static size_t on_reply(char *data, size_t size, size_t n, void *arg)
@@ -112,6 +116,36 @@ static void body_fini(struct body *b)
 	buf_fini(&b->reply);
 }
 
+static unsigned reply_ms(const struct exchange *x)
+{
+	return x->t.net->reply_ms ? x->t.net->reply_ms : REPLY_MS;
+}
+
+/* An answer that drips never stalls: it has a time of its own, from the request's last byte on. */
+static int on_progress(void *arg, curl_off_t down_all, curl_off_t down, curl_off_t up_all,
+		       curl_off_t up)
+{
+	(void)down_all;
+	(void)down;
+	(void)up_all;
+	struct exchange *x = arg;
+	uint64_t now = clock_now(&x->t.net->loop->clock);
+	if (up != x->sent) {
+		x->sent = up;
+		x->sent_at = now;
+	}
+	x->reply_late = now - x->sent_at > reply_ms(x);
+	return x->reply_late;
+}
+
+static void limit_reply(struct exchange *x)
+{
+	x->sent_at = clock_now(&x->t.net->loop->clock);
+	curl_easy_setopt(x->t.easy, CURLOPT_XFERINFOFUNCTION, on_progress);
+	curl_easy_setopt(x->t.easy, CURLOPT_XFERINFODATA, x);
+	curl_easy_setopt(x->t.easy, CURLOPT_NOPROGRESS, 0L);
+}
+
 static void exchange_free(struct exchange *x)
 {
 	list_remove(&x->t.net->transfers, &x->t.node);
@@ -132,6 +166,9 @@ static void on_done(struct transfer *t, CURLcode code)
 	} else if (x->body.too_long) {
 		err_set(&reply.err, EMSGSIZE, "the answer is longer than %zu bytes",
 			x->body.reply.max);
+	} else if (x->reply_late) {
+		err_set(&reply.err, ETIMEDOUT, "the answer did not end within %u s",
+			reply_ms(x) / 1000);
 	} else {
 		err_set(&reply.err, code == CURLE_OPERATION_TIMEDOUT ? ETIMEDOUT : EIO, "%s",
 			transfer_error(t, code));
@@ -151,6 +188,8 @@ struct exchange *exchange_start(struct transport *tr, const struct http_request 
 	transfer_init(&x->t, n, &n->multi, r->url);
 	curl_easy_setopt(x->t.easy, CURLOPT_MAXAGE_CONN, n->max_age_s);
 	body_init(&x->body, x->t.easy, r);
+	if (!r->timeout_ms)
+		limit_reply(x);
 	list_push_back(&n->transfers, &x->t.node);
 	transfer_start(&x->t);
 	return x;
