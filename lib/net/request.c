@@ -39,6 +39,7 @@ struct request *request_new(struct server *s, struct MHD_Connection *c, const ch
 
 void request_free(struct request *r)
 {
+	request_limit_stop(r);
 	if (r->gone)
 		r->gone(r->data);
 	list_remove(&r->server->requests, &r->node);
@@ -137,6 +138,7 @@ static void suspend(struct request *r)
 	if (r->suspended)
 		return;
 	r->suspended = true;
+	request_limit_pause(r);
 	MHD_suspend_connection(r->mhd);
 }
 
@@ -145,6 +147,7 @@ static void resume(struct request *r)
 	if (!r->suspended)
 		return;
 	r->suspended = false;
+	request_limit_resume(r);
 	MHD_resume_connection(r->mhd);
 	server_turn_soon(r->server);
 }
@@ -176,6 +179,8 @@ static void answer(struct request *r, int status, struct MHD_Response *response)
 	r->response = response;
 	MHD_add_response_header(response, "Cache-Control", "no-store");
 	MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
+	if (r->phase == PHASE_BODY)
+		request_limit_start(r); /* what is left of the body is only dropped */
 	if (!r->in_callback)
 		resume(r);
 }
@@ -378,9 +383,21 @@ static bool body_follows(const struct request *r)
 	return request_header(r, "Transfer-Encoding") || (length && strcmp(length, "0") != 0);
 }
 
+/* Where its body ends nobody knows, so nothing behind it is read. */
+static enum MHD_Result malformed(struct request *r)
+{
+	r->in_callback = true;
+	respond_error(r, 400, "bad_request", "the headers are malformed or ambiguous");
+	r->in_callback = false;
+	MHD_add_response_header(r->response, "Connection", "close");
+	return send_answer(r);
+}
+
 static enum MHD_Result step_headers(struct request *r)
 {
 	enum MHD_Result result;
+	if (r->malformed)
+		return malformed(r);
 	if (ws_peer_upgrade(r, &result))
 		return result;
 	r->in_callback = true;
@@ -389,8 +406,10 @@ static enum MHD_Result step_headers(struct request *r)
 	r->in_callback = false;
 	if (r->answered && !body_follows(r))
 		return send_answer(r);
-	if (!r->suspended)
+	if (!r->suspended) {
 		r->phase = PHASE_BODY;
+		request_limit_start(r);
+	}
 	return MHD_YES;
 }
 
@@ -429,6 +448,7 @@ static void handle(struct request *r)
 
 static enum MHD_Result step_end(struct request *r)
 {
+	request_limit_stop(r);
 	if (!r->answered && r->phase != PHASE_HANDLED)
 		handle(r);
 	if (r->answered)

@@ -29,6 +29,7 @@ struct link {
 	struct list_node node;
 	struct server *server;
 	struct timer timer;
+	const char *uri_end; /* of the last request, in MHD's buffer */
 	int fd;
 };
 
@@ -121,11 +122,17 @@ static struct link *link_of(struct MHD_Connection *c)
 	return info ? info->socket_context : NULL;
 }
 
+void server_cut(struct MHD_Connection *c)
+{
+	struct link *l = link_of(c);
+	if (l)
+		too_slow(l);
+}
+
 static enum MHD_Result on_request(void *arg, struct MHD_Connection *c, const char *url,
 				  const char *method, const char *version, const char *data,
 				  size_t *size, void **context)
 {
-	(void)version;
 	struct server *s = arg;
 	if (!*context) {
 		struct link *l = link_of(c);
@@ -133,6 +140,7 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *c, const cha
 			timer_stop(&l->timer);
 		struct request *r = request_new(s, c, url, method);
 		read_peer(r);
+		r->malformed = !request_framing_valid(r, method, l ? l->uri_end : NULL, version);
 		*context = r;
 	}
 	return request_step(*context, data, size);
@@ -149,6 +157,16 @@ static void on_completed(void *arg, struct MHD_Connection *c, void **context,
 	if (r)
 		request_free(r);
 	*context = NULL;
+}
+
+/* Called with the URI, query and all, before MHD takes it apart. */
+static void *on_uri(void *arg, const char *uri, struct MHD_Connection *c)
+{
+	(void)arg;
+	struct link *l = link_of(c);
+	if (l)
+		l->uri_end = uri + strlen(uri);
+	return NULL;
 }
 
 /* Paths and queries stay as they came: an escaped slash inside a segment must not become a
@@ -283,10 +301,10 @@ static int start(struct server *s, struct err *e)
 	    NULL, NULL, on_request, s, MHD_OPTION_EXTERNAL_LOGGER, on_mhd_log, s,
 	    MHD_OPTION_LISTEN_SOCKET, s->fd, MHD_OPTION_NOTIFY_COMPLETED, on_completed, s,
 	    MHD_OPTION_NOTIFY_CONNECTION, on_connection, s, MHD_OPTION_UNESCAPE_CALLBACK,
-	    keep_escapes, NULL, MHD_OPTION_CONNECTION_TIMEOUT, IDLE_SECONDS,
-	    MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_CONNECTION_LIMIT,
-	    connection_limit(&s->spec), MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_POOL,
-	    MHD_OPTION_END);
+	    keep_escapes, NULL, MHD_OPTION_URI_LOG_CALLBACK, on_uri, NULL,
+	    MHD_OPTION_CONNECTION_TIMEOUT, IDLE_SECONDS, MHD_OPTION_STRICT_FOR_CLIENT, 1,
+	    MHD_OPTION_CONNECTION_LIMIT, connection_limit(&s->spec),
+	    MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_POOL, MHD_OPTION_END);
 	const union MHD_DaemonInfo *info =
 	    s->mhd ? MHD_get_daemon_info(s->mhd, MHD_DAEMON_INFO_EPOLL_FD) : NULL;
 	if (!info)

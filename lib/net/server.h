@@ -80,6 +80,8 @@ struct server_spec {
 	size_t n_routes;
 	/* WebSocket end point, NULL: none. Other upgrades are refused (426/404). */
 	const char *ws_pattern, *ws_subprotocol;
+	size_t
+	    ws_first_max; /* bytes of the first message on a socket; 0: 4 MiB, as of the others */
 	/* Returns 0 to go on with the upgrade or an HTTP status to refuse it with. NULL: all go on.
 	 */
 	int (*ws_check)(const struct upgrade *u, void *arg);
@@ -90,6 +92,9 @@ struct server_spec {
 	bool (*gate)(struct request *r, const struct route *route, void *arg);
 	void *arg;
 	unsigned max_connections; /* 0: what RLIMIT_NOFILE allows */
+	/* Against bodies that drip (0: 30 s): a whole body has this long, a streamed one must bring
+	 * 1 byte per ms in each window of it. A refused body is read for drain_ms (0: 5 s). */
+	unsigned body_ms, drain_ms;
 };
 
 struct server *server_new(struct loop *l, struct log *log, const struct server_spec *spec,

@@ -171,6 +171,8 @@ static struct ws_peer *peer_new(struct request *r)
 	ws_stream_init(&p->stream, r->server->loop, false, &socket_io);
 	p->stream.conn.ops = &server_ops;
 	p->stream.plain = true;
+	if (r->server->spec.ws_first_max)
+		ws_reader_limit_first(&p->stream.reader, r->server->spec.ws_first_max);
 	p->path = xstrdup(r->path);
 	p->param = r->params.n ? xstrdup(r->params.values[0]) : NULL;
 	secret_copy(&p->bearer, request_bearer(r));

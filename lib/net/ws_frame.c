@@ -53,9 +53,20 @@ size_t ws_close_payload(char out[125], int code, const char *reason)
 void ws_reader_init(struct ws_reader *r, size_t max_message, bool masked,
 		    const struct ws_reader_events *ev, void *arg)
 {
-	*r = (struct ws_reader){
-	    .events = ev, .arg = arg, .masked = masked, .max_message = max_message, .head_need = 2};
+	*r = (struct ws_reader){.events = ev,
+				.arg = arg,
+				.masked = masked,
+				.max_message = max_message,
+				.max_later = max_message,
+				.head_need = 2};
 	buf_init(&r->message, max_message);
+}
+
+void ws_reader_limit_first(struct ws_reader *r, size_t max)
+{
+	if (max < r->max_message)
+		r->max_message = max;
+	r->message.max = r->max_message;
 }
 
 void ws_reader_fini(struct ws_reader *r)
@@ -148,6 +159,7 @@ static int end_frame(struct ws_reader *r, struct err *e)
 	if (!utf8_valid(r->message.data ? r->message.data : "", r->message.len))
 		return err_set(e, EPROTO, "a WebSocket text message that is not UTF-8");
 	struct buf whole = r->message;
+	r->max_message = whole.max = r->max_later;
 	buf_init(&r->message, r->max_message);
 	r->events->text(r->arg, whole.data ? whole.data : "", whole.len);
 	/* A small buffer is kept for the next message; one that grew is given back. */

@@ -34,8 +34,8 @@ struct ws_reader_events {
 struct ws_reader {
 	const struct ws_reader_events *events;
 	void *arg;
-	size_t max_message;
-	struct buf message; /* fragments so far */
+	size_t max_message, max_later; /* of the message to come, of those after it */
+	struct buf message;	       /* fragments so far */
 	bool in_message, closed;
 	bool masked; /* the peer is a client: every frame is masked */
 	unsigned char head[14], control[125], mask[4];
@@ -48,6 +48,8 @@ struct ws_reader {
 };
 void ws_reader_init(struct ws_reader *r, size_t max_message, bool masked,
 		    const struct ws_reader_events *ev, void *arg);
+/* Before anything was fed: a smaller limit for the first message, of a peer not known yet. */
+void ws_reader_limit_first(struct ws_reader *r, size_t max);
 void ws_reader_fini(struct ws_reader *r);
 /* -EPROTO with the rule that was broken. After a close frame the rest is ignored. A callback may
  * set r->closed to stop. */
