@@ -13,8 +13,9 @@
 #include "lib/wire/source.h"
 #include "lib/wire/task.h"
 
-#define FRAME_MAX_BYTES (4u << 20) /* a text message, fragments together */
-#define FRAME_MAX_DEPTH 64	   /* nesting of arrays and objects */
+#define FRAME_MAX_BYTES	 (4u << 20) /* a text message, fragments together */
+#define FRAME_MAX_DEPTH	 64	    /* nesting of arrays and objects */
+#define FRAME_MAX_VALUES 200000	    /* in one text, about: an empty array or object counts as two */
 
 enum close_code {
 	CLOSE_NORMAL = 1000,
@@ -146,9 +147,9 @@ char *frame_error(enum error_code code, const char *message);
 char *frame_cancel(const char *job_id);
 char *frame_resumed(char *const *keep, size_t n_keep, char *const *drop, size_t n_drop);
 
-/* Parses JSON from a peer: UTF-8, no duplicate keys, at most FRAME_MAX_DEPTH deep, numbers finite;
- * integers beyond 64 bits become reals. New reference, NULL with e filled. Shared by every place
- * that reads a peer's JSON. */
+/* Parses JSON from a peer: UTF-8, no duplicate keys, at most FRAME_MAX_DEPTH deep, FRAME_MAX_VALUES
+ * in number, numbers finite; integers beyond 64 bits become reals. New reference, NULL with e
+ * filled. Shared by every place that reads a peer's JSON. */
 json_t *json_parse(const char *text, size_t len, struct err *e) MUST_CHECK;
 
 #endif

@@ -18,6 +18,7 @@ struct scan {
 	const char *text;
 	size_t len, at;
 	unsigned depth;
+	size_t values;	 /* at most so many were begun */
 	struct buf *out; /* NULL: only look */
 	size_t copied;
 	bool big; /* an integer that may not fit was seen */
@@ -43,6 +44,15 @@ static bool overflows(const char *digits, size_t n, bool negative)
 	if (n != 19)
 		return n > 19;
 	return memcmp(digits, negative ? "9223372036854775808" : "9223372036854775807", 19) > 0;
+}
+
+/* A value takes much more memory than its text, so their number is bounded too. Each but the first
+ * of a text comes behind a bracket or a comma. */
+static bool scan_value(struct scan *s, char c)
+{
+	if (c == '[' || c == '{' || c == ',')
+		s->values++;
+	return s->values < FRAME_MAX_VALUES;
 }
 
 /* At a digit. Turns an integer that does not fit into a real, by ".0" behind it. */
@@ -80,6 +90,8 @@ static int scan_text(struct scan *s, struct err *e)
 			s->depth--;
 		else if (is_digit(c) && !scan_number(s))
 			return err_set(e, EMSGSIZE, "JSON is too large");
+		if (!scan_value(s, c))
+			return err_set(e, EPROTO, "JSON has more than %d values", FRAME_MAX_VALUES);
 		if (s->depth > FRAME_MAX_DEPTH)
 			return err_set(e, EPROTO, "JSON is nested deeper than %d", FRAME_MAX_DEPTH);
 	}

@@ -40,6 +40,32 @@ static void depth(void **state)
 	json_decref(json);
 }
 
+static void values(void **state)
+{
+	(void)state;
+	struct err e = ERR_INIT;
+	size_t n = FRAME_MAX_VALUES - 1;
+	auto_free char *text = xcalloc(2 * n + 4, 1);
+	for (size_t i = 0; i < n; i++) {
+		text[2 * i] = i ? ',' : '[';
+		text[2 * i + 1] = '1';
+	}
+	text[2 * n] = ']';
+	json_t *json = json_parse(text, strlen(text), &e);
+	assert_non_null(json);
+	assert_int_equal(json_array_size(json), n);
+	json_decref(json);
+	memcpy(text + 2 * n, ",1]", 3);
+	assert_null(json_parse(text, strlen(text), &e));
+	assert_string_equal(e.text, "JSON has more than 200000 values");
+	memset(text, ',', 2 * n); /* commas inside a string are text */
+	text[0] = text[2 * n] = '"';
+	text[2 * n + 1] = '\0';
+	json = json_parse(text, strlen(text), &e);
+	assert_non_null(json);
+	json_decref(json);
+}
+
 static void integers(void **state)
 {
 	(void)state;
@@ -125,10 +151,8 @@ static void no_quotes(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(depth),
-	    cmocka_unit_test(integers),
-	    cmocka_unit_test(refused),
-	    cmocka_unit_test(no_quotes),
+	    cmocka_unit_test(depth),   cmocka_unit_test(values),    cmocka_unit_test(integers),
+	    cmocka_unit_test(refused), cmocka_unit_test(no_quotes),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
