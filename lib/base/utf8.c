@@ -73,3 +73,12 @@ void utf8_clean(char *s)
 		}
 	}
 }
+
+void utf8_cut(char *s, size_t max)
+{
+	if (!s || strnlen(s, max + 1) <= max)
+		return;
+	while (max > 0 && ((unsigned char)s[max] & 0xc0) == 0x80)
+		max--;
+	s[max] = '\0';
+}

@@ -9,6 +9,8 @@
 /* Bytes of the valid UTF-8 sequence (RFC 3629: no overlong form, no surrogate) at s, which has n
  * bytes left; 0 when there is none. */
 size_t utf8_sequence(const char *s, size_t n);
+/* In place: the text has at most max bytes then; cut where a character starts. NULL is fine. */
+void utf8_cut(char *s, size_t max);
 bool utf8_valid(const char *s, size_t n);
 /* In place: bytes that are not UTF-8 become '?', control characters (C0, DEL, C1) spaces. The
  * length stays, so nothing a peer says can forge a log line or drive a terminal. */

@@ -1,6 +1,7 @@
 /* worker_routes.c - the operator's view of the workers: who is admitted, who is here, what they
  * log. SPDX-License-Identifier: MIT */
 #include <stdlib.h>
+#include <string.h>
 
 #include "lib/base/mem.h"
 #include "studio/api/call.h"
@@ -8,6 +9,7 @@
 
 #define NO_WORKER   "no worker has this id"
 #define LOGS_A_PAGE 500
+#define LOGS_BYTES  (1u << 20) /* of texts in one answer; the rest by `after` */
 
 static json_t *worker_json(const struct worker_record *w, const struct hub *hub)
 {
@@ -91,6 +93,11 @@ static json_t *log_json(const struct log_record *l)
 	return o;
 }
 
+static size_t log_bytes(const struct log_record *l)
+{
+	return strlen(l->message) + strlen(l->category) + 200;
+}
+
 static bool logs_query(struct request *r, int64_t *after, int64_t *limit)
 {
 	*after = 0;
@@ -105,13 +112,15 @@ static void logs_listed(void *arg, const struct storage_reply *reply)
 	struct request *r = call_resume(arg);
 	json_t *list;
 	int64_t next = 0;
+	size_t bytes = 0;
 
 	if (!r || !reply_fine(r, reply->err, log, NULL, NULL))
 		return;
 	if (!request_int(r, "after", 0, INT64_MAX, &next))
 		return;
 	list = json_array();
-	for (size_t i = 0; i < reply->n; i++) {
+	for (size_t i = 0; i < reply->n && bytes < LOGS_BYTES; i++) {
+		bytes += log_bytes(&reply->logs[i]);
 		json_array_append_new(list, log_json(&reply->logs[i]));
 		next = reply->logs[i].seq;
 	}

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "lib/base/mem.h"
+#include "lib/base/utf8.h"
 
 #define SHUN_BUSY_MS   5000
 #define SHUN_OTHER_MS  60000
@@ -15,16 +16,6 @@
 #define ERROR_TEXT_MAX 4096
 #define DETAIL_MAX     256
 #define PROGRESS_MS    100
-
-/* Cuts at a character's start, so that the text stays UTF-8. */
-static void cut(char *text, size_t max)
-{
-	if (!text || strlen(text) <= max)
-		return;
-	while (max > 0 && ((unsigned char)text[max] & 0xc0) == 0x80)
-		max--;
-	text[max] = '\0';
-}
 
 static void forget_current(struct session *s, const char *job_id)
 {
@@ -226,7 +217,7 @@ static void fail_frame(struct session *s, struct worker_frame *f)
 		return;
 	struct ask *a = ask_new(s->hub, s, hold, f->job_id);
 	a->flag = true;
-	cut(f->text, ERROR_TEXT_MAX);
+	utf8_cut(f->text, ERROR_TEXT_MAX);
 	session_shun(s, f->job_id, SHUN_FAILED_MS); /* others may try first */
 	queue_fail(s->hub->d.queue, f->job_id, s->worker_id, f->text ? f->text : "", f->retryable,
 		   failed, a);
@@ -234,43 +225,9 @@ static void fail_frame(struct session *s, struct worker_frame *f)
 
 /* ---- logs, progress, features ---- */
 
-static size_t take_log_budget(struct session *s, size_t n)
-{
-	uint64_t now = clock_now(s->hub->d.clock);
-	uint64_t refill = (now - s->log_budget_ms) / 10; /* 100 lines a second */
-	if (refill) {
-		s->log_budget =
-		    s->log_budget + refill > LOG_BURST ? LOG_BURST : s->log_budget + refill;
-		s->log_budget_ms = now;
-	}
-	if (n > s->log_budget) {
-		log_warn(s->hub->d.log, "hub", NULL, "%s sends too many log lines: %zu dropped",
-			 s->worker_id, n - (size_t)s->log_budget);
-		n = (size_t)s->log_budget;
-	}
-	s->log_budget -= n;
-	return n;
-}
-
 static void log_batch(struct session *s, struct worker_frame *f)
 {
-	struct storage *st = s->hub->d.storage;
-	size_t n = take_log_budget(s, f->n_lines);
-	struct log_record *rows = xcalloc(n ? n : 1, sizeof(*rows));
-	for (size_t i = 0; i < n; i++) {
-		const struct log_line *l = &f->lines[i];
-		rows[i] = (struct log_record){
-		    .worker_id = s->worker_id,
-		    .ts = l->ts,
-		    .level = l->level,
-		    .category = l->category,
-		    .message = l->message,
-		    .job_id = l->job_id,
-		};
-	}
-	if (n)
-		st->ops->log_append(st, rows, n, NULL, NULL);
-	free(rows);
+	session_log(s, f->lines, f->n_lines);
 }
 
 static void progress(struct session *s, struct worker_frame *f)
@@ -282,7 +239,7 @@ static void progress(struct session *s, struct worker_frame *f)
 	if (hold->has_progress && hold->stage == f->stage && now >= hold->progress_ms &&
 	    now - hold->progress_ms < PROGRESS_MS)
 		return;
-	cut(f->text, DETAIL_MAX);
+	utf8_cut(f->text, DETAIL_MAX);
 	hold->has_progress = true;
 	hold->stage = f->stage;
 	hold->fraction = f->fraction;

@@ -75,9 +75,10 @@ enum window { WINDOW_FEATURES, WINDOW_RESUME, WINDOW_CLOSED };
 
 /* Jobs that left the session by the studio's doing, for frames that cross on the wire. */
 enum past { PAST_NONE, PAST_ENDED, PAST_WITHDRAWN, PAST_CANCELLED };
-#define PAST_MAX  16
-#define SHUN_MAX  8
-#define LOG_BURST 5000 /* lines at once; 100 a second in the long run */
+#define PAST_MAX	16
+#define SHUN_MAX	8
+#define LOG_BURST	5000	   /* lines at once; 100 a second in the long run */
+#define LOG_BURST_BYTES (1u << 20) /* as well; 64 KB a second in the long run */
 
 struct past_job {
 	char *job_id;
@@ -122,7 +123,7 @@ struct session {
 	struct past_job past[PAST_MAX];
 	struct shunned shunned[SHUN_MAX];
 	size_t next_past, next_shunned;
-	uint64_t log_budget, log_budget_ms;
+	uint64_t log_lines, log_bytes, log_budget_ms;
 	size_t resuming; /* reclaims under way */
 	struct names keep, drop;
 };
@@ -202,6 +203,11 @@ void session_free(struct session *s);
 /* ---- frames.c ---- */
 void session_frame(struct session *s, struct worker_frame *f); /* of a session that is served */
 void session_store_capabilities(struct session *s);
+
+/* ---- lines.c ---- */
+/* Stores the worker's log lines, cut to what is allowed (in place). */
+void session_log(struct session *s, struct log_line *lines, size_t n);
+
 /* ---- resume.c ---- */
 void session_window_close(struct session *s); /* claims from before this socket are released */
 void session_resume(struct session *s, const struct worker_frame *f);

@@ -13,8 +13,10 @@
 #include "studio/hub/token.h"
 
 #define STRANGERS_MAX 1024
-#define HELLO_MAX     (1u << 20) /* bytes of the first frame: capabilities with all their models */
-#define SETTLE_MS     1000
+/* Bytes of the first frame: capabilities with all their models, thousands of them. A stranger may
+ * make us parse no more. */
+#define HELLO_MAX (256u << 10)
+#define SETTLE_MS 1000
 
 /* ---- ends ---- */
 
@@ -219,7 +221,8 @@ static void serve(struct session *s)
 	s->capabilities = steal(&s->hello->capabilities);
 	worker_frame_free(steal(&s->hello));
 	s->since_ms = clock_wall(h->d.clock);
-	s->log_budget = LOG_BURST;
+	s->log_lines = LOG_BURST;
+	s->log_bytes = LOG_BURST_BYTES;
 	s->log_budget_ms = clock_now(h->d.clock);
 	session_beat(s);
 	timer_start(&s->kick, h->d.clock, SETTLE_MS, kick, s);

@@ -1,6 +1,7 @@
 /* test_hub.c - the worker side of the protocol, frame by frame.
  * SPDX-License-Identifier: MIT */
 
+#include "lib/base/utf8.h"
 #include "tests/unit/hub/studio_fixture.h"
 
 /* ---- joining ---- */
@@ -929,6 +930,56 @@ static void count_logs(void *arg, const struct storage_reply *r)
 	log_lines = (int)r->n;
 }
 
+static size_t log_total, log_longest;
+
+static void weigh_logs(void *arg, const struct storage_reply *r)
+{
+	(void)arg;
+	log_lines = (int)r->n;
+	log_total = log_longest = 0;
+	for (size_t i = 0; i < r->n; i++) {
+		size_t len = strlen(r->logs[i].message);
+		log_total += len;
+		log_longest = len > log_longest ? len : log_longest;
+		assert_true(utf8_valid(r->logs[i].message, len));
+		assert_true(strlen(r->logs[i].category) <= 128);
+		assert_true(strlen(r->logs[i].ts) <= 64);
+		assert_true(strlen(r->logs[i].level) <= 64);
+	}
+}
+
+static void weigh(struct studio *s)
+{
+	s->storage->ops->log_list(s->storage, "wk-1", 0, 1000, weigh_logs, NULL);
+	run(s);
+}
+
+static void test_logs_are_bounded_by_bytes(void **state)
+{
+	struct studio *s = *state;
+	static struct worker w;
+	static char message[20001], name[251];
+	static struct log_line l[200];
+	for (size_t i = 0; i + 3 <= 20000; i += 3)
+		memcpy(message + i, "\xe2\x82\xac", 3);
+	memset(name, 'c', 250);
+	for (size_t i = 0; i < 200; i++)
+		l[i] = (struct log_line){name, name, name, message, NULL};
+	admit(s, "wk-1");
+	join(s, &w, "wk-1");
+	say(&w, frame_log_batch(l, 200));
+	say(&w, frame_log_batch(l, 200));
+	weigh(s);
+	assert_int_equal(log_longest, 4095); /* whole characters only */
+	assert_in_range(log_total, 900000, 1 << 20);
+	int first = log_lines;
+	pass(s, 1000);
+	say(&w, frame_log_batch(l, 200));
+	weigh(s);
+	assert_in_range(log_lines - first, 10, 16); /* 64 KB more */
+	drop_frames(&w);
+}
+
 static void test_logs_are_stored(void **state)
 {
 	struct studio *s = *state;
@@ -995,6 +1046,7 @@ int main(void)
 	    TEST(test_failed_accept),
 	    TEST(test_failed_result),
 	    TEST(test_storage_broken_at_start),
+	    TEST(test_logs_are_bounded_by_bytes),
 	    TEST(test_logs_are_stored),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
