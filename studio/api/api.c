@@ -73,6 +73,7 @@ struct api *api_new(const struct api_deps *d, struct err *e)
 	    .n_routes = route_count,
 	    .ws_pattern = API_PREFIX "/workers/{workerId}/connect",
 	    .ws_subprotocol = "studio-worker-v1",
+	    .ws_first_max = HUB_HELLO_MAX,
 	    .ws_check = check_upgrade,
 	    .ws_open = socket_open,
 	    .gate = let_in,

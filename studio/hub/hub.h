@@ -9,6 +9,10 @@
 #include "lib/net/transport.h"
 #include "studio/queue/queue.h"
 
+/* Bytes of the first frame: capabilities with all their models, thousands of them. A stranger may
+ * make us hold and parse no more. */
+#define HUB_HELLO_MAX (256u << 10)
+
 struct hub;
 struct hub_deps {
 	struct clock *clock;

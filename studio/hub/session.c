@@ -13,10 +13,7 @@
 #include "studio/hub/token.h"
 
 #define STRANGERS_MAX 1024
-/* Bytes of the first frame: capabilities with all their models, thousands of them. A stranger may
- * make us parse no more. */
-#define HELLO_MAX (256u << 10)
-#define SETTLE_MS 1000
+#define SETTLE_MS     1000
 
 /* ---- ends ---- */
 
@@ -285,7 +282,7 @@ static void on_text(void *arg, const char *text, size_t len)
 	struct err e = ERR_INIT;
 	if (s->state == SESSION_ENDED)
 		return;
-	if (s->state != SESSION_SERVING && (len > HELLO_MAX || s->hello)) {
+	if (s->state != SESSION_SERVING && (len > HUB_HELLO_MAX || s->hello)) {
 		session_violation(s, s->hello ? "a frame before welcome" : "hello is too large");
 	} else if (worker_frame_decode(text, len, &f, &e) < 0) {
 		session_violation(s, "%s", e.text);
