@@ -88,7 +88,8 @@ static void add_clean(struct buf *b, const char *text)
 static void format_human(struct buf *b, const struct log_entry *e, bool colour)
 {
 	static const char *const tags[] = {"DEBUG", "INFO ", "WARN ", "ERROR"};
-	static const char *const colours[] = {"\x1b[2m", "\x1b[32m", "\x1b[33m", "\x1b[1;31m"};
+	/* Readable on a light and on a dark ground: yellow is not. */
+	static const char *const colours[] = {"\x1b[2m", "\x1b[32m", "\x1b[35m", "\x1b[1;31m"};
 	add_local_time(b, e->wall_ms);
 	if (colour)
 		add(b, colours[e->level]);

@@ -14,7 +14,7 @@ import time
 import unittest
 import unittest.mock
 
-from peers import INSTALL_ID, TOKEN, WORKER, WORKER_ID, Studio, Worker, llm, until
+from peers import INSTALL_ID, TOKEN, WORKER, WORKER_ID, Studio, Worker, llm, tts, until
 
 COMMANDS = ["run", "status", "pause", "resume", "register", "config", "set-threshold", "engines", "version", "help"]
 
@@ -317,6 +317,19 @@ class Trouble(unittest.TestCase):
         with Worker(base="http://127.0.0.1:1/", ws_reconnect_attempts=1) as worker:
             self.assertEqual(worker.process.wait(20), 7)
             self.assertIn("gave up after 1 attempts: connect failed: ", worker.command("status").stdout)
+
+    def test_the_job_that_runs_fits_the_screen(self):
+        with Studio() as studio, Worker(studio, gate=True) as worker:
+            session = studio.accept()
+            session.welcome()
+            job = "job-" + "0123456789abcdef" * 2
+            session.offer(tts(job, "one two three", engine="espeak-ng"))
+            worker.gate.wait_runs(1)
+            self.assertEqual(until("the job", lambda: worker.status()["currentJob"])["jobId"], job)
+            text = worker.command("status").stdout
+            self.assertIn(f"current job   {job}", text)
+            self.assertLessEqual(max(map(len, text.splitlines())), 80, text)
+            worker.gate.open()
 
     def test_a_result_in_the_outbox_does_not_run(self):
         with Studio() as studio, Worker(studio) as worker:

@@ -10,6 +10,8 @@
 
 #define RECENT	  10
 #define BAR_WIDTH 20
+#define LABEL	  13
+#define COLUMNS	  80
 
 static const char *text(const json_t *o, const char *key)
 {
@@ -28,7 +30,31 @@ static char *clean(const char *s)
 static void row(FILE *out, const char *label, const char *value)
 {
 	auto_free char *safe = clean(value);
-	fprintf(out, "%-13s %s\n", label, safe);
+	fprintf(out, "%-*s %s\n", LABEL, label, safe);
+}
+
+/* Bytes of s that fit a line, up to the last space that does. */
+static size_t line_length(const char *s)
+{
+	size_t cut = COLUMNS - LABEL - 1, len = strlen(s);
+	if (len <= cut)
+		return len;
+	while (cut && s[cut] != ' ')
+		cut--;
+	return cut ? cut : len;
+}
+
+static void paragraph(FILE *out, const char *label, const char *value)
+{
+	auto_free char *safe = clean(value);
+	const char *s = safe;
+	do {
+		size_t n = line_length(s);
+		fprintf(out, "%-*s %.*s\n", LABEL, label, (int)n, s);
+		label = "";
+		s += n;
+		s += strspn(s, " ");
+	} while (*s);
 }
 
 /* "12 s", "3 min 05 s"; "" when there is no such time. */
@@ -54,12 +80,12 @@ static void print_error(FILE *out, const json_t *of, int64_t now_ms)
 	const char *remedy = text(error, "remedy");
 	auto_free char *since = age(error, "at", now_ms);
 	auto_free char *line = xasprintf("%s (%s ago)", text(error, "text"), since);
-	row(out, "  last error", line);
+	paragraph(out, "  last error", line);
 	if (remedy[0])
-		row(out, "  to do", remedy);
+		paragraph(out, "  to do", remedy);
 }
 
-static void print_registration(FILE *out, const json_t *o, int64_t now_ms)
+static void print_registration(FILE *out, const json_t *o, bool running, int64_t now_ms)
 {
 	const char *state = text(o, "state"), *detail = text(o, "detail");
 	auto_free char *line = NULL;
@@ -71,7 +97,8 @@ static void print_registration(FILE *out, const json_t *o, int64_t now_ms)
 	else if (strcmp(state, "pending") == 0)
 		line = xasprintf("request %s waits for approval by the studio's operator", detail);
 	else
-		line = xstrdup("not registered yet; `studio-worker run` asks the studio");
+		line = xasprintf("not registered yet; %s the studio",
+				 running ? "the daemon asks" : "`studio-worker run` asks");
 	char *second = strchr(line, '\n');
 	if (second)
 		*second++ = '\0';
@@ -81,14 +108,29 @@ static void print_registration(FILE *out, const json_t *o, int64_t now_ms)
 	print_error(out, o, now_ms);
 }
 
+/* The names of the protocol's machine, for people. */
+static const char *session_text(const char *state)
+{
+	static const char *const texts[][2] = {
+	    {"waiting", "waits for the registration"},
+	    {"greeting", "connecting"},
+	    {"backing_off", "not connected, tries again"},
+	};
+	for (size_t i = 0; i < ARRAY_LEN(texts); i++)
+		if (strcmp(state, texts[i][0]) == 0)
+			return texts[i][1];
+	return state;
+}
+
 static void print_session(FILE *out, const json_t *o, int64_t now_ms)
 {
 	auto_free char *since = age(o, "since", now_ms);
 	auto_free char *beat = age(o, "lastHeartbeat", now_ms);
 	bool serving = strcmp(text(o, "state"), "serving") == 0 && beat[0];
-	auto_free char *line = xasprintf("%s%s%s%s%s%s", text(o, "state"), since[0] ? " for " : "",
-					 since, serving ? ", last heartbeat " : "",
-					 serving ? beat : "", serving ? " ago" : "");
+	auto_free char *line =
+	    xasprintf("%s%s%s%s%s%s%s", session_text(text(o, "state")), since[0] ? " (" : "", since,
+		      since[0] ? ")" : "", serving ? ", last heartbeat " : "", serving ? beat : "",
+		      serving ? " ago" : "");
 	row(out, "session", line);
 }
 
@@ -112,10 +154,12 @@ static void print_current(FILE *out, const json_t *job, int64_t now_ms)
 	auto_free char *progress = fraction ? bar(json_number_value(fraction)) : xstrdup("");
 	auto_free char *since = age(job, "startedAt", now_ms);
 	const char *stage = text(job, "stage");
-	auto_free char *line =
-	    xasprintf("%s  %s  %s  %s%s  %s", text(job, "jobId"), text(job, "kind"),
-		      text(job, "model"), stage[0] ? stage : text(job, "state"), progress, since);
-	row(out, "current job", line);
+	auto_free char *what =
+	    xasprintf("%s  %s  %s", text(job, "jobId"), text(job, "kind"), text(job, "model"));
+	auto_free char *how =
+	    xasprintf("%s%s  for %s", stage[0] ? stage : text(job, "state"), progress, since);
+	paragraph(out, "current job", what);
+	row(out, "", how);
 }
 
 static void print_outbox(FILE *out, json_int_t n)
@@ -172,7 +216,7 @@ void screen_print(FILE *out, const json_t *s, int64_t now_ms)
 	row(out, "daemon", daemon);
 	row(out, "config", text(s, "configPath"));
 	row(out, "studio", text(s, "apiBaseUrl"));
-	print_registration(out, json_object_get(s, "registration"), now_ms);
+	print_registration(out, json_object_get(s, "registration"), running, now_ms);
 	if (running)
 		print_session(out, json_object_get(s, "session"), now_ms);
 	print_error(out, json_object_get(s, "session"), now_ms);

@@ -85,8 +85,8 @@ static PRINTF_LIKE(2, 3) void failed(struct registration *r, const char *fmt, ..
 	    .state = registration_state_name(r->state),
 	    .detail = text,
 	    .flag = true,
-	    .remedy = "it is tried again; look at api_base_url, the network and whether the "
-		      "studio runs",
+	    .remedy = "it is tried again; check api_base_url, the network and whether the studio "
+		      "runs; for a certificate also this machine's clock and CA store",
 	};
 	events_publish(r->d.events, &e);
 }

@@ -46,7 +46,8 @@ static const char *remedy(const struct session *s)
 	};
 	if (s->state == SESSION_ENDED)
 		return ended[s->outcome];
-	return "it is tried again; look at api_base_url, the network and whether the studio runs";
+	return "it is tried again; check api_base_url, the network and whether the studio "
+	       "runs; for a certificate also this machine's clock and CA store";
 }
 
 static void publish(struct session *s, const char *detail)
@@ -173,7 +174,7 @@ void session_disconnect(struct session *s, const char *cause)
 static void on_break_up(void *arg)
 {
 	struct session *s = arg;
-	session_disconnect(s, s->broken.text);
+	disconnect(s, s->broken.text, s->broken.text);
 }
 
 int session_send(struct session *s, const char *frame, struct err *e)
