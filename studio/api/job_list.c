@@ -79,6 +79,7 @@ static void fetch(struct call *c)
 	struct page *p = c->data;
 	struct storage *s = c->deps->storage;
 	struct job_filter f = {
+	    .columns = JOB_LABELS,
 	    .states = p->states,
 	    .worker_id = p->worker,
 	    .before_seq = p->before,

@@ -210,6 +210,7 @@ static void backlog_page(void *arg, const struct storage_reply *r)
 static void load_backlog(struct hub *h)
 {
 	struct job_filter f = {
+	    .columns = JOB_MATCHING,
 	    .states = JOB_BIT(JOB_QUEUED),
 	    .after_seq = h->backlog_seq,
 	    .limit = PAGE,
@@ -259,6 +260,7 @@ static void claims_page(void *arg, const struct storage_reply *r)
 static void load_claims(struct hub *h)
 {
 	struct job_filter f = {
+	    .columns = JOB_LABELS,
 	    .states = JOB_BIT(JOB_OFFERED) | JOB_BIT(JOB_CLAIMED),
 	    .after_seq = h->claims_seq,
 	    .limit = PAGE,

@@ -83,7 +83,7 @@ static void jobs_read(void *arg, const struct storage_reply *r)
 static void read_jobs(void *arg)
 {
 	struct sweep *s = arg;
-	struct job_filter f = {.after_seq = s->seq, .limit = PAGE};
+	struct job_filter f = {.columns = JOB_LABELS, .after_seq = s->seq, .limit = PAGE};
 	s->storage->ops->job_list(s->storage, &f, jobs_read, s);
 }
 

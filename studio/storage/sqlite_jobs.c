@@ -8,10 +8,17 @@
 #include "lib/base/buf.h"
 #include "lib/base/mem.h"
 
-#define COLUMNS                                                                                    \
-	"seq, id, game_id, asset_name, model, kind, vram_gb_estimate, task, source, state, "       \
-	"worker_id, resumable, attempts, error, result, blob, ext, sha256, bytes, prompt, "        \
-	"created_ms, claimed_ms, finished_ms, last_worker"
+#define COLUMNS_WITH(task, source, result, prompt)                                                 \
+	"seq, id, game_id, asset_name, model, kind, vram_gb_estimate, " task ", " source           \
+	", state, worker_id, resumable, attempts, error, " result                                  \
+	", blob, ext, sha256, bytes, " prompt ", created_ms, claimed_ms, finished_ms, last_worker"
+#define COLUMNS COLUMNS_WITH("task", "source", "result", "prompt")
+
+static const char *const columns[] = {
+    [JOB_WHOLE] = COLUMNS,
+    [JOB_MATCHING] = COLUMNS_WITH("NULL", "source", "NULL", "NULL"),
+    [JOB_LABELS] = COLUMNS_WITH("NULL", "NULL", "NULL", "NULL"),
+};
 
 static void read_row(struct query *q, struct job_record *j)
 {
@@ -106,7 +113,7 @@ static bool add_states(struct buf *sql, unsigned states)
 /* Only numbers are printed into the text; the worker's id is bound. */
 static bool list_sql(struct buf *sql, const struct job_filter *f)
 {
-	bool fine = buf_printf(sql, "SELECT " COLUMNS " FROM jobs WHERE 1");
+	bool fine = buf_printf(sql, "SELECT %s FROM jobs WHERE 1", columns[f->columns]);
 	if (f->states)
 		fine = fine && add_states(sql, f->states);
 	if (f->worker_id)

@@ -103,7 +103,15 @@ struct job_move {
 	int64_t claimed_ms, finished_ms; /* 0: stay; -1: clear; finished_ms is set only when the
 					    move ends in done or failed */
 };
+/* What a list carries of each job: tasks and results may be a megabyte each. What is left out is
+ * NULL in the row. */
+enum job_columns {
+	JOB_WHOLE,
+	JOB_MATCHING, /* without task, result and prompt */
+	JOB_LABELS,   /* without source too */
+};
 struct job_filter {
+	enum job_columns columns;
 	unsigned states;	       /* JOB_BITs; 0: all */
 	const char *worker_id;	       /* NULL: any */
 	int64_t after_seq, before_seq; /* 0: no bound */

@@ -277,6 +277,24 @@ static bool wanted(const struct job_filter *f, const struct job_record *j)
 	       (!f->before_seq || j->seq < f->before_seq);
 }
 
+static void drop_json(json_t **j)
+{
+	json_decref(*j);
+	*j = NULL;
+}
+
+static void copy_columns(struct job_record *to, const struct job_record *from, enum job_columns c)
+{
+	job_record_copy(to, from);
+	if (c == JOB_WHOLE)
+		return;
+	drop_json(&to->task);
+	drop_json(&to->result);
+	str_replace(&to->prompt, NULL);
+	if (c == JOB_LABELS)
+		drop_json(&to->source);
+}
+
 static void job_list(struct null_world *w, struct op *o)
 {
 	struct job_row *row = w->jobs;
@@ -284,7 +302,7 @@ static void job_list(struct null_world *w, struct op *o)
 		row = ELMT_FROM_HH(w->jobs->hh.tbl, w->jobs->hh.tbl->tail);
 	while (row && o->rows.n < o->filter.limit) {
 		if (wanted(&o->filter, &row->j))
-			job_record_copy(op_add_job(o), &row->j);
+			copy_columns(op_add_job(o), &row->j, o->filter.columns);
 		row = o->filter.newest_first ? row->hh.prev : row->hh.next;
 	}
 }

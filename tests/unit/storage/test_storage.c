@@ -345,6 +345,42 @@ static void test_lists_filter_and_page(void **state)
 	assert_int_equal(f->n, 3);
 }
 
+static void test_lists_leave_out_what_is_large(void **state)
+{
+	struct fixture *f = *state;
+	json_t *result = json_pack("[i]", 7);
+	struct job_move m = {
+	    .id = "job-1",
+	    .from = JOB_BIT(JOB_QUEUED),
+	    .to = JOB_DONE,
+	    .set_result = true,
+	    .result = result,
+	    .prompt = "p",
+	    .blob = "b",
+	};
+	insert_job(f, "job-1");
+	DO(f, job_move, &m);
+	json_decref(result);
+	DO(f, job_list, &(struct job_filter){.limit = 1});
+	assert_non_null(f->job.task);
+	assert_non_null(f->job.source);
+	assert_non_null(f->job.result);
+	DO(f, job_list, &(struct job_filter){.columns = JOB_MATCHING, .limit = 1});
+	assert_null(f->job.task);
+	assert_null(f->job.result);
+	assert_null(f->job.prompt);
+	assert_non_null(f->job.source);
+	DO(f, job_list, &(struct job_filter){.columns = JOB_LABELS, .limit = 1});
+	assert_null(f->job.task);
+	assert_null(f->job.source);
+	assert_string_equal(f->job.id, "job-1");
+	assert_string_equal(f->job.blob, "b");
+	assert_int_equal(f->job.state, JOB_DONE);
+	DO(f, job_get, "job-1"); /* nothing was lost */
+	assert_non_null(f->job.task);
+	assert_non_null(f->job.result);
+}
+
 static void test_running_job_is_not_deleted(void **state)
 {
 	struct fixture *f = *state;
@@ -650,6 +686,7 @@ int main(void)
 	    BOTH(test_last_worker_is_kept),
 	    BOTH(test_result_is_kept),
 	    BOTH(test_lists_filter_and_page),
+	    BOTH(test_lists_leave_out_what_is_large),
 	    BOTH(test_running_job_is_not_deleted),
 	    BOTH(test_request_is_one_per_install),
 	    BOTH(test_worker_of_an_install_stays),
