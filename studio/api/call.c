@@ -67,6 +67,10 @@ bool reply_fine(struct request *r, const struct err *err, struct log *log, const
 		return false;
 	}
 	log_error(log, "api", NULL, "storage failed: %s", err->text);
+	if (err->code == ENOSPC || err->code == EDQUOT) {
+		respond_error(r, 507, "storage_failed", "the disk of the studio is full");
+		return false;
+	}
 	respond_error(r, 500, "internal_error",
 		      "the studio could not store or read this; see its log");
 	return false;

@@ -37,8 +37,8 @@ struct request *call_resume(struct call *c);
 void call_drop(struct call *c);
 void call_free(struct call *c); /* whoever holds it: replies that are due are never given */
 
-/* Answers an error of the storage or the queue: ENOENT as 404 `code`, all else as 500; false when
- * it did. */
+/* Answers an error of the storage or the queue: ENOENT as 404 `code`, a full disk as 507, all else
+ * as 500; false when it did. */
 bool reply_fine(struct request *r, const struct err *err, struct log *log, const char *missing_code,
 		const char *missing_text);
 /* The JSON object of a body; NULL when it answered 400. */
