@@ -150,6 +150,22 @@ class Session(unittest.TestCase):
         self.assertEqual(self.s.get(f"{path}?after={rest['next']}"), {"entries": [], "next": rest["next"]})
         self.assertEqual(self.s.call("GET", path + "?after=-1")[0], 400)
 
+    def test_long_logs_are_cut_and_come_in_pages(self):
+        w = Worker(self.s)
+        line = {"ts": "2026-05-25T12:00:00.000Z", "level": "info", "category": "ws", "message": "x" * 10000}
+        w.send("logBatch", entries=[line] * 300)
+        w.send("logBatch", entries=[line] * 300)
+        path = f"/workers/{w.id}/logs?limit=1000"
+        until("the log arrives", lambda: self.s.get(path)["entries"])
+        seen, after, pages = [], 0, 0
+        while (page := self.s.get(f"{path}&after={after}"))["entries"]:
+            self.assertLess(len(json.dumps(page)), 1200000)
+            seen += [len(e["message"]) for e in page["entries"]]
+            after, pages = page["next"], pages + 1
+        self.assertEqual(set(seen), {4096})
+        self.assertGreater(pages, 1)
+        self.assertLess(len(seen), 300)  # the budget is a mebibyte at once
+
     def test_fragmented_text_and_ping(self):
         w = Worker(self.s)
         text = json.dumps({"type": "heartbeat", "capabilities": w.caps}).encode()
