@@ -83,9 +83,15 @@ def our_worker(base, worker_id, token):
 
 
 @contextlib.contextmanager
-def node_worker(base, worker_id, token):
-    env = dict(os.environ, BASE=base + "graphics/api", WORKER_ID=worker_id, TOKEN=token)
+def node_worker(base, worker_id, token, **more):
+    env = dict(os.environ, BASE=base + "graphics/api", WORKER_ID=worker_id, TOKEN=token, **more)
     with process(["node", ROOT / "bench/node/worker.js"], env=env) as child:
+        yield child
+
+
+@contextlib.contextmanager
+def keeping_node_worker(base, worker_id, token):
+    with tempfile.NamedTemporaryFile() as kept, node_worker(base, worker_id, token, KEEP=kept.name) as child:
         yield child
 
 
@@ -261,12 +267,12 @@ class Studio:
 
 def measure_throughput(jobs, rounds):
     """CPU seconds of the worker process for `jobs` jobs, alternating between the two workers; less what it cost to start."""
-    cost, wall = {"ours": [], "node": []}, {"ours": [], "node": []}
+    workers = {"ours": our_worker, "node": node_worker, "keeping": keeping_node_worker}
+    cost, wall = {name: [] for name in workers}, {name: [] for name in workers}
     with Studio() as studio:
-        identities = {"ours": studio.admit("00000000-0000-4000-8000-000000000001"),
-                      "node": studio.admit("00000000-0000-4000-8000-000000000002")}
-        for turn in range(rounds):
-            for name, start in (("ours", our_worker), ("node", node_worker)):
+        identities = {name: studio.admit(f"00000000-0000-4000-8000-00000000000{n}") for n, name in enumerate(workers, 1)}
+        for _ in range(rounds):
+            for name, start in workers.items():
                 with start(studio.base, *identities[name]) as child:
                     studio.wait(studio.submit("synthetic-llm", {"kind": "llm", "messages": [{"role": "user", "content": "warm up"}]}))
                     before, began = cpu_seconds(child.pid), time.monotonic()
@@ -275,9 +281,11 @@ def measure_throughput(jobs, rounds):
                     studio.wait(last)
                     cost[name].append(cpu_seconds(child.pid) - before)
                     wall[name].append(time.monotonic() - began)
-    ratios = [n / max(o, 1 / TICKS) for o, n in zip(cost["ours"], cost["node"])]
+    def ratios(other):
+        return [n / max(o, 1 / TICKS) for o, n in zip(cost["ours"], cost[other])]
     return {"jobs": jobs, "rounds": rounds, "ours": statistics.median(cost["ours"]), "node": statistics.median(cost["node"]),
-            "ratio": statistics.median(ratios), "ratios": ratios, "wall": {k: statistics.median(v) for k, v in wall.items()}}
+            "ratio": statistics.median(ratios("node")), "ratios": ratios("node"), "keeping": statistics.median(cost["keeping"]),
+            "keeping_ratio": statistics.median(ratios("keeping")), "keeping_ratios": ratios("keeping"), "wall": {k: statistics.median(v) for k, v in wall.items()}}
 
 
 def measure_idle(seconds):
@@ -346,6 +354,8 @@ How:
 - Node: `bench/node/worker.js` on the `ws` package: WebSocket, heartbeat, multipart, nothing else. {thr['rounds']} rounds alternating
   between the two workers on one `studiod`; user and system time of the worker process from `/proc/PID/stat` for {thr['jobs']} jobs, after one
   warm-up job. Medians {thr['ours']:.2f} s and {thr['node']:.2f} s of CPU; ratios by round: {', '.join(f'{r:.1f}' for r in thr['ratios'])}.
+  That worker keeps nothing; ours syncs every result to disk before it sends it and ships its log. The same Node worker with one synced write a
+  result needs {thr['keeping']:.2f} s: {thr['keeping_ratio']:.1f} × ours (by round: {', '.join(f'{r:.1f}' for r in thr['keeping_ratios'])}).
 - Idle: one worker with a session on one `studiod`; `VmRSS` and CPU time over {idle['seconds']} s (studiod: {idle['studiod_cpu']:.2f} % of a core).
 - Start: from `fork` to the `hello` frame at a scripted studio, {start['runs']} starts; slowest {start['max']:.1f} ms.
 - Large result: long speech of espeak-ng as a WAV through engine, outbox, upload and blob store; `VmHWM` of both programs.

@@ -1,8 +1,10 @@
 // The smallest honest worker of studio-worker-v1 in Node: hello, heartbeat, accept, a synthetic LLM answer, multipart upload
 // for bytes. No log shipping, no outbox, no reconnect. Only for bench/run to compare with.
-// Usage: BASE=http://127.0.0.1:8787/graphics/api WORKER_ID=… TOKEN=… node worker.js
+// Usage: BASE=http://127.0.0.1:8787/graphics/api WORKER_ID=… TOKEN=… [KEEP=FILE] node worker.js
+// KEEP: each result is written to FILE and synced before it is sent, as a worker that must not lose one does.
 // SPDX-License-Identifier: MIT
 import { createHash } from 'node:crypto';
+import { open } from 'node:fs/promises';
 import os from 'node:os';
 import WebSocket from 'ws';
 
@@ -29,20 +31,26 @@ const ws = new WebSocket(`${BASE.replace(/^http/, 'ws')}/workers/${WORKER_ID}/co
   headers: { authorization }, perMessageDeflate: false,
 });
 const send = (frame) => ws.send(JSON.stringify(frame));
+const kept = process.env.KEEP ? await open(process.env.KEEP, 'w') : undefined;
 let current;
 
 const run = async ({ jobId, model, task }) => {
   if (task.kind === 'llm') {
     const prompt = task.messages.at(-1).content;
     const content = answer(prompt);
-    send({
+    const frame = {
       type: 'completeJson', jobId, prompt,
       result: {
         id: `chatcmpl-${jobId}`, object: 'chat.completion', created: Math.floor(Date.now() / 1000), model,
         choices: [{ index: 0, message: { role: 'assistant', content }, finish_reason: 'stop' }],
         usage: { prompt_tokens: prompt.split(' ').length, completion_tokens: 16, total_tokens: prompt.split(' ').length + 16 },
       },
-    });
+    };
+    if (kept) {
+      await kept.write(JSON.stringify(frame), 0);
+      await kept.datasync();
+    }
+    send(frame);
     return;
   }
   const form = new FormData();
