@@ -120,6 +120,15 @@ static const struct field poll_rows[] = {
     FIELD_TEXT(poll_fields, answer.reason, "reason", false, FIELD_URL_MAX),
 };
 
+/* A token with a line break would be saved, and then be refused at every connection. */
+static bool header_text(const char *s)
+{
+	for (; *s; s++)
+		if ((unsigned char)*s < 0x20 || *s == 0x7f)
+			return false;
+	return true;
+}
+
 static int judge(struct poll_fields *f, struct err *e)
 {
 	struct poll_answer *a = &f->answer;
@@ -131,6 +140,9 @@ static int judge(struct poll_fields *f, struct err *e)
 		return err_set(e, EPROTO, "answer.status is none this worker knows");
 	else if (!a->worker_id || !*a->worker_id || !secret_is_set(&a->auth_token))
 		return err_set(e, EPROTO, "answer says approved without workerId or authToken");
+	else if (!header_text(secret_reveal(&a->auth_token)))
+		return err_set(e, EPROTO,
+			       "answer's authToken holds characters that no HTTP header may hold");
 	else
 		a->decision = DECISION_APPROVED;
 	return 0;

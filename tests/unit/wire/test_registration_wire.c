@@ -96,6 +96,7 @@ static void polls(void **state)
 	    "{\"status\":\"approved\",\"workerId\":\"w\"}",
 	    "{\"status\":\"approved\",\"workerId\":\"\",\"authToken\":\"t\"}",
 	    "{\"status\":\"approved\",\"workerId\":\"w\",\"authToken\":5}",
+	    "{\"status\":\"approved\",\"workerId\":\"w\",\"authToken\":\"a\\r\\nb\"}",
 	};
 	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
 		struct poll_answer out;
