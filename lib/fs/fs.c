@@ -193,6 +193,8 @@ int fs_lock(const char *path, struct err *e)
 {
 	int fault = fs_step("open", path);
 	int fd = fault ? -1 : open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (fd < 0 && !fault && (errno == EROFS || errno == EACCES))
+		fd = open(path, O_RDONLY | O_CLOEXEC); /* locking an old one writes nothing */
 	if (fd < 0)
 		return err_sys(e, fault ? fault : errno, "cannot open the lock %s", path);
 	while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
