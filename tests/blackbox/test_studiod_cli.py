@@ -172,7 +172,7 @@ class Serve(unittest.TestCase):
             tables = [t for (t,) in db.execute("select name from sqlite_master where type='table'") if "version" in t or "migr" in t]
             for table in tables:
                 column = db.execute(f"pragma table_info({table})").fetchall()[0][1]
-                db.execute(f"update {table} set {column} = 9999")
+                db.execute(f"update {table} set {column} = 9999 where {column} = (select max({column}) from {table})")
             db.execute("pragma user_version = 9999")
             db.commit()
             db.close()
