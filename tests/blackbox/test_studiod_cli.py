@@ -16,7 +16,6 @@ import subprocess
 import tempfile
 import termios
 import threading
-import time
 import unittest
 
 from studio import STUDIOD, Studio, Worker, until, upload
@@ -251,8 +250,17 @@ class Commands(unittest.TestCase):
         self.assertIn(job, out)
 
     def submit_in_background(self, *args):
-        result = {}
-        t = threading.Thread(target=lambda: result.update(r=self.s.cli("submit", *args)))
+        """The thread to join, and: r, the finished process; said(), what it has written to stderr so far."""
+        with tempfile.NamedTemporaryFile(dir=self.s.dir, delete=False) as f:
+            path = f.name
+        result = {"said": lambda: pathlib.Path(path).read_text()}
+
+        def go():
+            with open(path, "w") as err:
+                r = subprocess.run(self.s.command("submit", *args), stdout=subprocess.PIPE, stderr=err, text=True, timeout=60)
+            r.stderr = result["said"]()
+            result["r"] = r
+        t = threading.Thread(target=go)
         t.start()
         return t, result
 
@@ -409,7 +417,7 @@ class Commands(unittest.TestCase):
         image = until("the job is there", lambda: self.s.get("/jobs")["jobs"])[0]["id"]
         other, more = self.submit_in_background("--model", "own", "--source", '{"engine": "piper", "files": []}',
                                                 "--task", '{"kind": "audio_tts", "text": "hi"}', "--wait")
-        time.sleep(7)
+        until("both say why", lambda: "it waits" in result["said"]() and "it waits" in more["said"]())
         for job in self.s.get("/jobs")["jobs"]:
             self.s.cli("jobs", job["id"], "--cancel")
         other.join()
@@ -423,15 +431,13 @@ class Commands(unittest.TestCase):
     def test_waiting_survives_a_restart_of_the_studio(self):
         t, result = self.submit_in_background("--model", "synthetic-llm", "--prompt", "p", "--wait")
         job = until("the job is there", lambda: self.s.get("/jobs")["jobs"])[0]["id"]
-        time.sleep(0.5)
         self.s.kill()
-        time.sleep(1)
+        until("it notices", lambda: "trying again for 60 s" in result["said"]())
         self.s.start()
         w = Worker(self.s, features=["progress"])
         claim = w.accept()
         w.send("progress", jobId=job, stage="running", fraction=0.47)
-        until("progress is shown", lambda: self.s.job(job).get("progress"))
-        time.sleep(0.5)
+        until("progress is shown", lambda: " 40 %" in result["said"]())
         w.complete(claim, {"answer": 42})
         t.join()
         self.assertEqual(result["r"].returncode, 0, result["r"].stderr)
