@@ -291,7 +291,9 @@ def measure_throughput(jobs, rounds):
 def measure_idle(seconds):
     with Studio() as studio, our_worker(studio.base, *studio.admit("00000000-0000-4000-8000-000000000001")) as child:
         deadline = time.monotonic() + 10
-        while studio.call("GET", "/workers")["workers"][0].get("session") is None and time.monotonic() < deadline:
+        while (studio.call("GET", "/workers")["workers"][0].get("status") or {}).get("state") != "connected":
+            if time.monotonic() > deadline:
+                sys.exit("the worker does not connect")
             time.sleep(0.05)
         before = cpu_seconds(child.pid), cpu_seconds(studio.child.pid)
         time.sleep(seconds)

@@ -67,10 +67,9 @@ class Queue(unittest.TestCase):
                     other = Worker(s, caps={**self.caps(), **change})
                     s.submit()
                     other.beat()
-                    time.sleep(0.3)
                     other.expect("heartbeatAck")
                     other.expect("heartbeatAck")
-                    self.assertTrue(other.quiet(0.2))
+                    self.assertTrue(other.quiet(0.5))
 
     def caps(self):
         from studio import capabilities
@@ -147,7 +146,8 @@ class Queue(unittest.TestCase):
         w.send("accept", jobId=job)
         self.s.until_state(job, "claimed")
         w.cut()
-        time.sleep(0.3)
+        until("the studio has noticed", lambda: all(
+            (x.get("status") or {}).get("state", "gone") != "connected" for x in self.s.get("/workers")["workers"] if x["id"] == w.id))
         self.assertEqual(self.s.job(job)["state"], "claimed")
         w = Worker(self.s, w.credentials, features=["resume"], resume=[{"jobId": job, "state": "running"}])
         resumed = w.expect("resumed")
