@@ -233,7 +233,7 @@ struct child *child_start(struct loop *l, const struct child_spec *spec,
 			  const struct child_events *ev, void *arg, struct err *e)
 {
 	struct spawned os;
-	if (spawn(spec->argv, spec->cwd, spec->input != NULL, &os, e) < 0)
+	if (spawn(spec->argv, spec->cwd, spec->env, spec->input != NULL, &os, e) < 0)
 		return NULL;
 	struct child *c = xcalloc(1, sizeof *c);
 	c->loop = l;

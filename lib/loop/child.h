@@ -32,6 +32,8 @@ struct child_spec {
 	const char *const
 	    *argv;	 /* NULL-terminated; argv[0] is looked up in $PATH unless it has a slash */
 	const char *cwd; /* NULL: ours */
+	const char *const
+	    *env;	   /* "NAME=value" besides ours, ours of that name replaced; NULL: none */
 	const char *input; /* fed to stdin, then closed; NULL: stdin is /dev/null. Copied. */
 	size_t input_len;
 	uint64_t deadline_ms; /* 0: none */

@@ -28,6 +28,7 @@ struct failure {
 struct plan {
 	const char *program, *cwd;
 	const char *const *argv;
+	char **env;
 	pid_t parent;
 	int in, out, err, report; /* the child's ends */
 };
@@ -101,7 +102,7 @@ static void __attribute__((noreturn)) become(struct plan *p)
 	if (p->cwd && chdir(p->cwd) < 0)
 		fail(p, STAGE_CWD, errno);
 	reset_signals();
-	execve(p->program, (char *const *)(uintptr_t)p->argv, environ);
+	execve(p->program, (char *const *)(uintptr_t)p->argv, p->env);
 	fail(p, STAGE_EXEC, errno);
 }
 
@@ -194,13 +195,43 @@ static bool open_stdin(bool feed, struct plan *p, struct spawned *s)
 	return p->in >= 0;
 }
 
-int spawn(const char *const *argv, const char *cwd, bool feed, struct spawned *s, struct err *e)
+static bool overridden(const char *entry, const char *const *more)
 {
+	size_t n = strcspn(entry, "=") + 1;
+	for (; *more; more++)
+		if (strncmp(entry, *more, n) == 0)
+			return true;
+	return false;
+}
+
+/* Ours, with `more` in place of what is there by the same name. Only the array is the caller's. */
+static char **environment(const char *const *more)
+{
+	size_t n = 0, cap = 1;
+	for (char **e = environ; *e; e++)
+		cap++;
+	for (const char *const *m = more; *m; m++)
+		cap++;
+	char **env = xcalloc(cap, sizeof *env);
+	for (char **e = environ; *e; e++)
+		if (!overridden(*e, more))
+			env[n++] = *e;
+	for (; *more; more++)
+		env[n++] = (char *)(uintptr_t)*more;
+	return env;
+}
+
+int spawn(const char *const *argv, const char *cwd, const char *const *env, bool feed,
+	  struct spawned *s, struct err *e)
+{
+	static const char *const nothing[] = {NULL};
+
 	*s = (struct spawned){.pidfd = -1, .in = -1, .out = -1, .err = -1};
 	auto_free char *program = program_find(argv[0]);
 	if (!program)
 		return err_set(e, ENOENT, "cannot start %s: no such program", argv[0]);
-	struct plan p = {program, cwd, argv, 0, -1, -1, -1, -1};
+	auto_free char **full = environment(env ? env : nothing);
+	struct plan p = {program, cwd, argv, full, 0, -1, -1, -1, -1};
 	int report = -1, rc;
 	if (open_stdin(feed, &p, s) && open_pipe(&s->out, &p.out) && open_pipe(&s->err, &p.err) &&
 	    open_pipe(&report, &p.report))

@@ -17,8 +17,8 @@ struct spawned {
 };
 
 /* Returns after the exec: a program that cannot be run is an error here, not a child that fails.
- * argv[0] is looked up in $PATH unless it has a slash. */
-int spawn(const char *const *argv, const char *cwd, bool feed, struct spawned *s,
-	  struct err *e) MUST_CHECK;
+ * argv[0] is looked up in $PATH unless it has a slash. env: see child.h. */
+int spawn(const char *const *argv, const char *cwd, const char *const *env, bool feed,
+	  struct spawned *s, struct err *e) MUST_CHECK;
 
 #endif

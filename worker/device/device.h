@@ -3,6 +3,9 @@
 #ifndef DEVICE_DEVICE_H
 #define DEVICE_DEVICE_H
 
+#include <stdbool.h>
+#include <stdint.h>
+
 #include "lib/base/clock.h"
 #include "lib/wire/capabilities.h"
 
@@ -13,6 +16,12 @@ struct device *device_new_fixed(double vram_total_gb, enum presence presence);
 void device_free(struct device *d);
 double
 device_vram_total_gb(struct device *d); /* GiB, of the biggest GPU; 0 when no probe answers */
+/* Of the biggest GPU, as it is now: asks the driver, some microseconds after the first time. */
+struct gpu_memory {
+	bool known;	      /* false: no probe answers, both are 0 */
+	uint64_t total, free; /* bytes */
+};
+void device_gpu_memory(struct device *d, struct gpu_memory *out);
 enum presence device_presence(struct device *d);
 const char *device_machine_name(struct device *d);
 const char *device_username(struct device *d);

@@ -16,6 +16,14 @@
 #include "lib/wire/task.h"
 
 struct loop;
+struct transport;
+struct host;
+struct store;
+
+/* A program whose place the owner wrote down. */
+struct program_path {
+	const char *name, *path; /* "llama-server", "/opt/llama/llama-server" */
+};
 
 /* What engines are given once, at start. What it points to outlives them; the struct and
  * models_root are copied by engines that need them later. */
@@ -25,6 +33,10 @@ struct engine_env {
 	struct pool *pool;
 	struct log *log;
 	const char *models_root;
+	const struct program_path *programs; /* of the config; ends with a NULL name; may be NULL */
+	struct transport *net; /* of net_new(); NULL in `studio-worker engines` and the simulator */
+	struct host *host;     /* warm servers; likewise */
+	struct store *store;   /* likewise */
 };
 
 /* One job, alive until the run ended. */
@@ -35,7 +47,15 @@ struct engine_job {
 	const struct source *source;
 	const char *scratch; /* an empty folder of this job, on the file system of the outbox;
 				removed by the pipeline. NULL for a kind of in_memory, below */
+	double vram_gb;	     /* the offer's estimate; 0: none */
+	/* For a kind of `provisioned`, below, else NULL: */
+	const char *const *files; /* a local path for each of source->files, in their order */
+	/* What the task's addresses point to, as files in the scratch folder, named without an
+	 * extension: only their bytes say what they are. NULL: the task names none. */
+	const char *init_image, *mask, *ref_image, *audio;
 };
+/* The local path of the first file of that role, NULL when there is none. */
+const char *engine_job_file(const struct engine_job *job, const char *role);
 
 struct engine_result {
 	/* Exactly one of the two. file: a finished file inside the scratch folder (path owned by
@@ -65,11 +85,13 @@ struct engine_info {
 };
 
 struct engine_ops {
-	const char *name;    /* as in modelSource.engine */
-	unsigned kinds;	     /* KIND_BITs it can serve */
-	unsigned in_memory;  /* those of them that need no scratch folder: none is made, scratch is
-				NULL */
-	const char *summary; /* one line for people */
+	const char *name;     /* as in modelSource.engine */
+	unsigned kinds;	      /* KIND_BITs it can serve */
+	unsigned in_memory;   /* those of them that need no scratch folder: none is made, scratch is
+				 NULL */
+	unsigned provisioned; /* those of them whose model files and inputs are brought here before
+				 start() */
+	const char *summary;  /* one line for people */
 
 	struct engine *(*new)(const struct engine_env *env); /* never NULL, never blocks long */
 	void (*free)(struct engine *e);			     /* no run is left */
@@ -77,6 +99,11 @@ struct engine_ops {
 	/* Adds what it can serve now (capabilities_add_model); nothing while something is missing.
 	 */
 	void (*advertise)(struct engine *e, struct capabilities *c);
+	/* Whether the task can be run as asked, by what the engine really supports: sizes, counts,
+	 * names. Asked before anything is downloaded or started; job->files and the inputs are not
+	 * there yet. Negative with err naming what was wrong and what would do; never retryable.
+	 * NULL: start() tells. */
+	int (*check)(struct engine *e, const struct engine_job *job, struct err *err);
 	/* Checks the task and starts it. NULL with err filled when the task can't be run as asked
 	 * (retryable = false is then up to *retryable). The run is the engine's; it is gone after
 	 * end(). */

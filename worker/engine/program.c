@@ -17,6 +17,7 @@
 #include "lib/base/mem.h"
 #include "lib/fs/fs.h"
 #include "lib/loop/child.h"
+#include "worker/engine/engine.h"
 
 #define VERSION_WAIT_MS 500
 
@@ -44,12 +45,22 @@ static const char *from_environment(const char *name)
 	return value && *value ? value : NULL;
 }
 
-char *engine_program_find(const char *name, const char *models_root)
+static const char *from_config(const char *name, const struct engine_env *env)
 {
-	const char *given = from_environment(name);
+	for (const struct program_path *p = env->programs; p && p->name; p++)
+		if (strcmp(p->name, name) == 0 && p->path && p->path[0])
+			return p->path;
+	return NULL;
+}
+
+char *engine_program_find(const char *name, const struct engine_env *env)
+{
+	const char *given = from_config(name, env);
+	if (!given)
+		given = from_environment(name);
 	if (given)
 		return executable(given) ? realpath(given, NULL) : NULL;
-	auto_free char *bin = models_root ? fs_join(models_root, "bin") : NULL;
+	auto_free char *bin = env->models_root ? fs_join(env->models_root, "bin") : NULL;
 	auto_free char *home = fs_expand_home("~/.local/bin");
 	char *found = bin ? try_in(bin, name) : NULL;
 	if (!found)
@@ -57,12 +68,12 @@ char *engine_program_find(const char *name, const char *models_root)
 	return found ? found : program_find(name);
 }
 
-void engine_program_refresh(char **path, const char *name, const char *models_root)
+void engine_program_refresh(char **path, const char *name, const struct engine_env *env)
 {
 	if (*path && executable(*path))
 		return;
 	free(*path);
-	*path = engine_program_find(name, models_root);
+	*path = engine_program_find(name, env);
 }
 
 static pid_t spawn_into(const char *path, const char *flag, int out)

@@ -5,12 +5,15 @@
 
 #include <stddef.h>
 
-/* Looks for an executable, in this order: $STUDIO_WORKER_<NAME> (espeak-ng:
- * STUDIO_WORKER_ESPEAK_NG; when it is set, nothing else counts), models_root/bin, ~/.local/bin,
- * $PATH. An absolute path to free(), NULL when there is none. models_root may be NULL. */
-char *engine_program_find(const char *name, const char *models_root);
+struct engine_env;
+
+/* Looks for an executable, in this order: env->programs, the owner's config (when it names the
+ * program, nothing else counts), $STUDIO_WORKER_<NAME> (espeak-ng: STUDIO_WORKER_ESPEAK_NG; the
+ * same), models_root/bin, ~/.local/bin, $PATH. An absolute path to free(), NULL when there is none.
+ */
+char *engine_program_find(const char *name, const struct engine_env *env);
 /* As above, but keeps *path while it can still be executed: cheap enough for every heartbeat. */
-void engine_program_refresh(char **path, const char *name, const char *models_root);
+void engine_program_refresh(char **path, const char *name, const struct engine_env *env);
 /* First line that `path flag` prints, within 500 ms; "" when it says nothing. Blocks: for
  * engine_ops.info, which no running session calls. */
 void engine_program_version(const char *path, const char *flag, char *out, size_t size);

@@ -134,3 +134,11 @@ struct engine *engines_at(struct engines *es, size_t i)
 {
 	return es->items[i];
 }
+
+const char *engine_job_file(const struct engine_job *job, const char *role)
+{
+	for (size_t i = 0; job->files && i < job->source->n_files; i++)
+		if (strcmp(job->source->files[i].role, role) == 0)
+			return job->files[i];
+	return NULL;
+}

@@ -89,15 +89,15 @@ static void test_program_find(void **state)
 	auto_free char *bin = fs_join(lab->dir, "bin"), *tool = fs_join(bin, "a-tool"),
 		       *other = fs_join(lab->dir, "other");
 	assert_int_equal(fs_mkdirs(bin, 0700, &e), 0);
-	assert_null(engine_program_find("a-tool", lab->dir));
+	assert_null(engine_program_find("a-tool", &lab->env));
 	put_program(tool, 0600); /* not executable */
-	assert_null(engine_program_find("a-tool", lab->dir));
+	assert_null(engine_program_find("a-tool", &lab->env));
 	put_program(tool, 0700);
-	auto_free char *found = engine_program_find("a-tool", lab->dir);
+	auto_free char *found = engine_program_find("a-tool", &lab->env);
 	assert_string_equal(found, tool);
 	put_program(other, 0700);
 	setenv("STUDIO_WORKER_A_TOOL", other, 1);
-	auto_free char *given = engine_program_find("a-tool", lab->dir);
+	auto_free char *given = engine_program_find("a-tool", &lab->env);
 	assert_string_equal(given, other);
 	unsetenv("STUDIO_WORKER_A_TOOL");
 	char version[64];

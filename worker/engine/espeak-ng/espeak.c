@@ -49,8 +49,8 @@ static struct engine *new (const struct engine_env *env)
 	e->base.ops = &espeak_ng_engine;
 	e->env = *env;
 	e->env.models_root = e->models_root = xstrdup_opt(env->models_root);
-	engine_program_refresh(&e->program, "espeak-ng", env->models_root);
-	engine_program_refresh(&e->ffmpeg, "ffmpeg", env->models_root);
+	engine_program_refresh(&e->program, "espeak-ng", env);
+	engine_program_refresh(&e->ffmpeg, "ffmpeg", env);
 	return &e->base;
 }
 
@@ -80,7 +80,7 @@ static void ask_version(struct espeak *e)
 static void info(struct engine *base, struct engine_info *out)
 {
 	struct espeak *e = espeak_of(base);
-	engine_program_refresh(&e->program, "espeak-ng", e->env.models_root);
+	engine_program_refresh(&e->program, "espeak-ng", &e->env);
 	*out = (struct engine_info){.path = e->program};
 	if (!e->program) {
 		out->missing = REMEDY;
@@ -96,8 +96,8 @@ static void info(struct engine *base, struct engine_info *out)
 static void advertise(struct engine *base, struct capabilities *c)
 {
 	struct espeak *e = espeak_of(base);
-	engine_program_refresh(&e->program, "espeak-ng", e->env.models_root);
-	engine_program_refresh(&e->ffmpeg, "ffmpeg", e->env.models_root);
+	engine_program_refresh(&e->program, "espeak-ng", &e->env);
+	engine_program_refresh(&e->ffmpeg, "ffmpeg", &e->env);
 	if (e->program)
 		capabilities_add_model(c, KIND_TTS, "espeak-ng:*");
 }

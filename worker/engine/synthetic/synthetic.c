@@ -26,7 +26,7 @@ static struct engine *new (const struct engine_env *env)
 	s->base.ops = &synthetic_engine;
 	s->env = *env;
 	s->env.models_root = s->models_root = xstrdup_opt(env->models_root);
-	engine_program_refresh(&s->ffmpeg, "ffmpeg", env->models_root);
+	engine_program_refresh(&s->ffmpeg, "ffmpeg", env);
 	return &s->base;
 }
 
@@ -41,7 +41,7 @@ static void free_engine(struct engine *e)
 static void info(struct engine *e, struct engine_info *out)
 {
 	struct synthetic *s = synthetic_of(e);
-	engine_program_refresh(&s->ffmpeg, "ffmpeg", s->env.models_root);
+	engine_program_refresh(&s->ffmpeg, "ffmpeg", &s->env);
 	*out = (struct engine_info){.version = PROGRAM_VERSION};
 	if (!s->ffmpeg)
 		out->missing = "video, ogg and mp3 need ffmpeg; " TRANSCODE_REMEDY;
@@ -55,7 +55,7 @@ static void advertise(struct engine *e, struct capabilities *c)
 	    [KIND_VIDEO] = "synthetic-video",
 	};
 	struct synthetic *s = synthetic_of(e);
-	engine_program_refresh(&s->ffmpeg, "ffmpeg", s->env.models_root);
+	engine_program_refresh(&s->ffmpeg, "ffmpeg", &s->env);
 	for (int k = 0; k < KIND_COUNT; k++) {
 		if (k == KIND_VIDEO && !s->ffmpeg)
 			continue;

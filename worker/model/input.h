@@ -1,0 +1,21 @@
+/* input.h - fetches what a task points to (a picture, a recording) into the job's scratch folder.
+ * SPDX-License-Identifier: MIT */
+#ifndef MODEL_INPUT_H
+#define MODEL_INPUT_H
+
+#include "worker/model/store.h"
+
+#define INPUT_MAX_IMAGE (64u << 20)
+#define INPUT_MAX_AUDIO (512u << 20)
+
+struct input;
+/* Last event, exactly once, never from inside a call. err NULL: the file is whole. */
+typedef void input_done(void *arg, const struct err *err, bool retryable);
+/* The address is a stranger's: the rules of store_policy() hold. 30 s without a byte, two retries
+ * with backoff (not after a 4xx). A `data:` URL with base64 is decoded instead. Arguments are
+ * copied; the folder of `path` exists. */
+struct input *input_fetch(struct store *s, const char *url, const char *path, size_t max,
+			  input_done *done, void *arg);
+void input_cancel(struct input *in); /* no event follows; NULL allowed */
+
+#endif
