@@ -3,6 +3,7 @@
 #include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "lib/base/mem.h"
@@ -11,6 +12,7 @@
 #include "worker/api/control.h"
 #include "worker/cli/cli.h"
 #include "worker/cli/lock.h"
+#include "worker/engine/registry.h"
 #include "worker/registration/registration.h"
 #include "worker/session/advert.h"
 #include "worker/session/session.h"
@@ -324,6 +326,8 @@ static void tune_memory(void)
 
 int main(int argc, char **argv)
 {
+	if (argc > 1 && strcmp(argv[1], "engine-helper") == 0)
+		return engines_helper(argc - 2, argv + 2);
 	tune_memory();
 	return cli_main(argc, argv, run_daemon);
 }

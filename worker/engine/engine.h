@@ -112,6 +112,10 @@ struct engine_ops {
 				    struct err *err);
 	/* Makes the run end (with an error, ECANCELED) within 3 s. */
 	void (*cancel)(struct engine_run *run);
+	/* The life of a helper process of ours, for code that must not be able to take the worker
+	 * down: `studio-worker engine-helper NAME ...` calls it with what follows the name. An exit
+	 * code. NULL: the engine needs none. */
+	int (*helper)(int argc, char **argv);
 };
 
 /* Implementations embed it first. */

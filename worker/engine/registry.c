@@ -3,6 +3,7 @@
 #include "worker/engine/registry.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "lib/base/buf.h"
@@ -133,6 +134,15 @@ size_t engines_count(const struct engines *es)
 struct engine *engines_at(struct engines *es, size_t i)
 {
 	return es->items[i];
+}
+
+int engines_helper(int argc, char **argv)
+{
+	for (size_t i = 0; argc > 0 && table[i]; i++)
+		if (strcmp(table[i]->name, argv[0]) == 0 && table[i]->helper)
+			return table[i]->helper(argc - 1, argv + 1);
+	fputs("studio-worker: engine-helper is started by the worker itself\n", stderr);
+	return 2;
 }
 
 const char *engine_job_file(const struct engine_job *job, const char *role)

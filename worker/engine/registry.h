@@ -20,5 +20,7 @@ struct engine *engines_route(struct engines *es, const char *engine, enum kind k
 void engines_advertise(struct engines *es, struct capabilities *c);
 size_t engines_count(const struct engines *es);
 struct engine *engines_at(struct engines *es, size_t i);
+/* What `engine-helper NAME ...` does, argv[0] being the name. An exit code. */
+int engines_helper(int argc, char **argv);
 
 #endif
