@@ -73,5 +73,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	read_and_print(text, size);
 	edit(text, size, "vram_threshold_gb", "8.5");
 	edit(text, size, "api_base_url", "\"http://x/\"");
+	edit(text, size, "allow_hosts", "[\"a\", \"b:1\"]");
 	return 0;
 }

@@ -1,4 +1,4 @@
-/* config.h - the owner's config.toml: one row a key in options.c.
+/* config.h - the owner's config.toml: one row a key in option_table.c.
  * The file is the owner's: read with toml++, and when the program changes a key only that line
  * changes. SPDX-License-Identifier: MIT */
 #ifndef CONFIG_CONFIG_H
@@ -10,11 +10,16 @@
 #include "lib/base/log.h"
 
 struct options {
-	char *api_base_url, *auto_update_feed, *models_root; /* models_root with ~ expanded */
-	double vram_threshold_gb;
+	char *api_base_url, *auto_update_feed;
+	char *models_root; /* ~ is expanded in this and every other path */
+	double vram_threshold_gb, vram_margin_gb, models_quota_gb, download_limit_mbps;
 	bool auto_start, start_minimised, only_when_idle, auto_update_enabled,
 	    auto_update_prerelease;
-	int64_t auto_update_interval_secs, ws_reconnect_attempts, local_api_port;
+	int64_t auto_update_interval_secs, ws_reconnect_attempts, local_api_port, engine_idle_secs;
+	char **allow_hosts; /* ends with NULL */
+	/* Places of programs; "": looked for. */
+	char *sd_server_path, *sd_cli_path, *llama_server_path, *whisper_server_path, *piper_path,
+	    *espeak_ng_path, *pocketsphinx_path, *ffmpeg_path, *onnxruntime_path;
 };
 
 struct config {
@@ -23,7 +28,7 @@ struct config {
 	uint64_t fingerprint; /* of the file's content, to see edits */
 };
 
-enum option_type { OPTION_STRING, OPTION_BOOL, OPTION_INT, OPTION_NUMBER };
+enum option_type { OPTION_STRING, OPTION_BOOL, OPTION_INT, OPTION_NUMBER, OPTION_LIST };
 struct option {
 	const char *key;
 	enum option_type type;
@@ -31,6 +36,7 @@ struct option {
 	const char *help;
 	size_t offset;	 /* of the field in struct options */
 	double min, max; /* of a number */
+	bool path;	 /* a string whose ~ is expanded */
 };
 extern const struct option option_table[];
 extern const size_t option_count;

@@ -147,7 +147,10 @@ static bool has_value(const struct toml_doc *d, const char *key, const char *val
 	unsigned row, column;
 	if (toml_parse(line, strlen(line), &want, &row, &column) < 0)
 		return false;
-	bool same = want.n > 0 && same_item(&want.items[0], it);
+	size_t n = skip_key(d, (size_t)(it - d->items), key) - (size_t)(it - d->items);
+	bool same = want.n == n; /* an array comes with its members */
+	for (size_t i = 0; i < n && same; i++)
+		same = same_item(&want.items[i], &it[i]);
 	toml_fini(&want);
 	return same;
 }

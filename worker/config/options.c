@@ -1,4 +1,4 @@
-/* options.c - one row a key: the table that everything about an option comes from.
+/* options.c - the text of config.toml to options and back, by the table in option_table.c.
  * SPDX-License-Identifier: MIT */
 #include "worker/config/options.h"
 
@@ -13,43 +13,7 @@
 #include "lib/base/mem.h"
 #include "lib/fs/fs.h"
 #include "lib/toml/toml.h"
-
-#define AT(field) offsetof(struct options, field)
-#define TEXT(key, value, help)                                                                     \
-	{                                                                                          \
-#key, OPTION_STRING, value, help, AT(key), 0, 0                                    \
-	}
-#define FLAG(key, value, help)                                                                     \
-	{                                                                                          \
-#key, OPTION_BOOL, value, help, AT(key), 0, 0                                      \
-	}
-#define COUNT(key, value, min, max, help)                                                          \
-	{                                                                                          \
-#key, OPTION_INT, value, help, AT(key), min, max                                   \
-	}
-#define NUMBER(key, value, min, max, help)                                                         \
-	{                                                                                          \
-#key, OPTION_NUMBER, value, help, AT(key), min, max                                \
-	}
-
-/* Keys, defaults and meaning are the production worker's, so that one file serves both. */
-const struct option option_table[] = {
-    /* clang-format off */
-	TEXT(api_base_url, "\"https://studio.minis.gg/\"", "address of the studio"),
-	NUMBER(vram_threshold_gb, "12.0", 0, 100000, "GPU memory lent to one job at most, in GB"),
-	FLAG(auto_start, "true", "start with the machine"),
-	FLAG(start_minimised, "true", "start without a window"),
-	FLAG(only_when_idle, "false", "take jobs only while nobody uses the machine"),
-	FLAG(auto_update_enabled, "true", "install new versions while no job runs"),
-	COUNT(auto_update_interval_secs, "1800", 1, 31536000, "seconds between two looks for one"),
-	TEXT(auto_update_feed, "\"\"", "where new versions are announced"),
-	FLAG(auto_update_prerelease, "false", "take pre-releases too"),
-	TEXT(models_root, "\"~/models\"", "where model files are kept"),
-	COUNT(ws_reconnect_attempts, "5", 0, 1000000, "failed attempts in a row before giving up; 0: never"),
-	COUNT(local_api_port, "4787", 0, 65535, "port of the local API"),
-    /* clang-format on */
-};
-const size_t option_count = ARRAY_LEN(option_table);
+#include "worker/config/names.h"
 
 /* What the production worker keeps in its file besides options. */
 static const char *const internal_keys[] = {
@@ -81,6 +45,8 @@ const char *option_type_name(enum option_type t)
 		return "a whole number";
 	case OPTION_NUMBER:
 		return "a number";
+	case OPTION_LIST:
+		return "a list of strings in quotes, [\"like\", \"this\"]";
 	}
 	return "";
 }
@@ -98,16 +64,47 @@ static bool type_fits(enum option_type want, const struct toml_item *it)
 		return it->type == TOML_INT;
 	case OPTION_NUMBER:
 		return it->type == TOML_INT || it->type == TOML_FLOAT;
+	case OPTION_LIST:
+		return it->type == TOML_ARRAY;
 	}
 	return false;
 }
 
-static int check(const struct option *opt, const struct toml_item *it, const char *name,
-		 struct err *e)
+/* The items of an array follow it, down to the next key of the root table. */
+static size_t members(const struct toml_item *it, const struct toml_item *end)
+{
+	size_t n = 0;
+	while (it + 1 + n < end && !it[1 + n].top)
+		n++;
+	return n;
+}
+
+static int check_list(const struct option *opt, const struct toml_item *it,
+		      const struct toml_item *end, const char *name, struct err *e)
+{
+	size_t n = members(it, end);
+	if (n > NAMES_MAX)
+		return err_set(e, ERANGE, "%s:%u: %s may hold %d entries", name, it->line, opt->key,
+			       NAMES_MAX);
+	for (size_t i = 1; i <= n; i++) {
+		if (it[i].type != TOML_STRING || !it[i].string)
+			return err_set(e, EINVAL, "%s:%u: %s must be %s", name, it[i].line,
+				       opt->key, option_type_name(opt->type));
+		if (!name_valid(it[i].string))
+			return err_set(e, EINVAL, "%s:%u: %s: an entry must be " NAME_WANTED, name,
+				       it[i].line, opt->key);
+	}
+	return 0;
+}
+
+static int check(const struct option *opt, const struct toml_item *it, const struct toml_item *end,
+		 const char *name, struct err *e)
 {
 	if (!type_fits(opt->type, it))
 		return err_set(e, EINVAL, "%s:%u: %s must be %s", name, it->line, opt->key,
 			       option_type_name(opt->type));
+	if (opt->type == OPTION_LIST)
+		return check_list(opt, it, end, name, e);
 	bool number = opt->type == OPTION_INT || opt->type == OPTION_NUMBER;
 	if (number && (!isfinite(it->number) || it->number < opt->min || it->number > opt->max))
 		return err_set(e, ERANGE, "%s:%u: %s must be between %.0f and %.0f", name, it->line,
@@ -118,10 +115,20 @@ static int check(const struct option *opt, const struct toml_item *it, const cha
 static void set_text(char **dst, const struct option *opt, const char *value)
 {
 	free(*dst);
-	*dst = opt->offset == AT(models_root) ? fs_expand_home(value) : xstrdup(value);
+	*dst = opt->path ? fs_expand_home(value) : xstrdup(value);
 }
 
-static void assign(const struct option *opt, struct options *o, const struct toml_item *it)
+static void set_list(char ***dst, const struct toml_item *it, const struct toml_item *end)
+{
+	size_t n = members(it, end);
+	names_free(*dst);
+	*dst = xcalloc(n + 1, sizeof **dst);
+	for (size_t i = 0; i < n; i++)
+		(*dst)[i] = xstrdup(it[1 + i].string);
+}
+
+static void assign(const struct option *opt, struct options *o, const struct toml_item *it,
+		   const struct toml_item *end)
 {
 	void *p = field(opt, o);
 	switch (opt->type) {
@@ -137,10 +144,13 @@ static void assign(const struct option *opt, struct options *o, const struct tom
 	case OPTION_NUMBER:
 		*(double *)p = it->number;
 		break;
+	case OPTION_LIST:
+		set_list(p, it, end);
+		break;
 	}
 }
 
-/* The defaults, straight from the table: no TOML is read for a missing file. */
+/* The defaults, straight from the table: no TOML is read for a missing file. A list is empty. */
 void options_init(struct options *o)
 {
 	*o = (struct options){0};
@@ -154,15 +164,19 @@ void options_init(struct options *o)
 		it.boolean = strcmp(opt->fallback, "true") == 0;
 		it.number = strtod(opt->fallback, NULL);
 		it.integer = (int64_t)it.number;
-		assign(opt, o, &it);
+		assign(opt, o, &it, &it + 1);
 	}
 }
 
 void options_fini(struct options *o)
 {
-	free(o->api_base_url);
-	free(o->auto_update_feed);
-	free(o->models_root);
+	for (size_t i = 0; i < option_count; i++) {
+		const struct option *opt = &option_table[i];
+		if (opt->type == OPTION_STRING)
+			free(*(char **)field(opt, o));
+		else if (opt->type == OPTION_LIST)
+			names_free(*(char ***)field(opt, o));
+	}
 	*o = (struct options){0};
 }
 
@@ -181,10 +195,11 @@ static int read_doc(struct options *o, const struct toml_doc *doc, const char *n
 		const struct option *opt = it->top ? option_find(it->key) : NULL;
 		if (!opt)
 			continue;
-		int r = check(opt, it, name, e);
+		const struct toml_item *end = doc->items + doc->n;
+		int r = check(opt, it, end, name, e);
 		if (r < 0)
 			return r;
-		assign(opt, o, it);
+		assign(opt, o, it, end);
 	}
 	return 0;
 }
@@ -242,6 +257,8 @@ static bool field_equal(const struct option *opt, const struct options *a, const
 		return *(const int64_t *)x == *(const int64_t *)y;
 	case OPTION_NUMBER:
 		return fabs(*(const double *)x - *(const double *)y) < DBL_EPSILON;
+	case OPTION_LIST:
+		return names_equal(*(char *const *const *)x, *(char *const *const *)y);
 	}
 	return false;
 }
@@ -286,6 +303,20 @@ static char *format_number(double v)
 	return xasprintf("%s%s", text, strpbrk(text, ".e") ? "" : ".0");
 }
 
+static char *format_list(char *const *list)
+{
+	struct buf b;
+	buf_init(&b, NAMES_MAX * (6 * NAME_MAX_LEN + 5) + 3);
+	bool ok = buf_add(&b, "[", 1);
+	for (size_t i = 0; list[i]; i++) {
+		auto_free char *item = quote(list[i]);
+		ok = ok && buf_printf(&b, "%s%s", i ? ", " : "", item);
+	}
+	ok = ok && buf_add(&b, "]", 1);
+	(void)ok; /* the cap above holds for any list that was read */
+	return buf_steal(&b);
+}
+
 char *option_format(const struct option *opt, const struct options *o)
 {
 	const void *p = field(opt, o);
@@ -298,6 +329,8 @@ char *option_format(const struct option *opt, const struct options *o)
 		return xasprintf("%" PRId64, *(const int64_t *)p);
 	case OPTION_NUMBER:
 		return format_number(*(const double *)p);
+	case OPTION_LIST:
+		return format_list(*(char *const *const *)p);
 	}
 	return xstrdup("");
 }
@@ -324,6 +357,17 @@ static int parse_number(const struct option *opt, const char *text, char **toml,
 	return 0;
 }
 
+static int parse_list(const struct option *opt, const char *text, char **toml, struct err *e)
+{
+	char **list = NULL;
+	int r = names_split(text, &list, e);
+	if (r < 0)
+		return err_wrap(e, "%s", opt->key);
+	*toml = format_list(list);
+	names_free(list);
+	return 0;
+}
+
 int option_parse(const struct option *opt, const char *text, char **toml, struct err *e)
 {
 	switch (opt->type) {
@@ -338,6 +382,8 @@ int option_parse(const struct option *opt, const char *text, char **toml, struct
 	case OPTION_INT:
 	case OPTION_NUMBER:
 		return parse_number(opt, text, toml, e);
+	case OPTION_LIST:
+		return parse_list(opt, text, toml, e);
 	}
 	return wanted(opt, e);
 }

@@ -100,6 +100,34 @@ static void removes_whole_lines(void **state)
 	}
 }
 
+static void a_list_is_replaced_whole(void **state)
+{
+	(void)state;
+	static const char before[] = "# mine\nkey = [ # ours\n 'a', # one\n] # end\nb = ['k']\n";
+	static const char after[] = "# mine\nkey = [\"x\", \"y\"] # end\nb = ['k']\n";
+	struct err e = ERR_INIT;
+	auto_free char *out = NULL, *removed = NULL;
+	size_t len, rest;
+	assert_int_equal(edit_set(before, strlen(before), "key", "[\"x\", \"y\"]", &out, &len, &e),
+			 0);
+	assert_string_equal(out, after);
+	assert_int_equal(edit_remove(out, len, "key", &removed, &rest, &e), 0);
+	assert_string_equal(removed, "# mine\nb = ['k']\n");
+}
+
+/* Whatever stood in the value's place would be another list. */
+static void a_list_that_reads_back_as_another_is_refused(void **state)
+{
+	(void)state;
+	static const char before[] = "key = []\n";
+	struct err e = ERR_INIT;
+	auto_free char *out = NULL;
+	size_t len;
+	assert_int_equal(
+	    edit_set(before, strlen(before), "key", "['a']\nother = ['b']", &out, &len, &e),
+	    -EINVAL);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -107,6 +135,8 @@ int main(void)
 	    cmocka_unit_test(adds_a_missing_key_in_front_of_the_tables),
 	    cmocka_unit_test(refuses_what_it_can_not_do_safely),
 	    cmocka_unit_test(removes_whole_lines),
+	    cmocka_unit_test(a_list_is_replaced_whole),
+	    cmocka_unit_test(a_list_that_reads_back_as_another_is_refused),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

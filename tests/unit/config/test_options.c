@@ -85,6 +85,16 @@ static void errors_name_key_line_and_type_but_no_value(void **state)
 	    {"ws_reconnect_attempts = -1",
 	     "config.toml:1: ws_reconnect_attempts must be between 0 and 1000000"},
 	    {"[models_root]\na = 1", "config.toml:1: models_root must be a string in quotes"},
+	    {"allow_hosts = \"a\"", "config.toml:1: allow_hosts must be a list of strings in "
+				    "quotes, [\"like\", \"this\"]"},
+	    {"allow_hosts = [\"a\",\n 5]", "config.toml:2: allow_hosts must be a list of strings "
+					   "in quotes, [\"like\", \"this\"]"},
+	    {"allow_hosts = [[\"a\"]]", "config.toml:1: allow_hosts must be a list of strings in "
+					"quotes, [\"like\", \"this\"]"},
+	    {"allow_hosts = [\"hidden name\"]",
+	     "config.toml:1: allow_hosts: an entry must be 1 to 255 printable characters without "
+	     "spaces and commas"},
+	    {"sd_server_path = true", "config.toml:1: sd_server_path must be a string in quotes"},
 	};
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		struct options o;
@@ -92,6 +102,56 @@ static void errors_name_key_line_and_type_but_no_value(void **state)
 		assert_true(read_text(&o, rows[i].text, &e) < 0);
 		assert_string_equal(e.text, rows[i].error);
 	}
+}
+
+static void a_list_is_read_with_caps(void **state)
+{
+	(void)state;
+	struct options o, same;
+	struct err e = ERR_INIT;
+	const char *text = "allow_hosts = [ # ours\n 'nas:8080',\n \"10.0.0.7\", ] # end\n"
+			   "models_quota_gb = 40\n";
+	assert_int_equal(read_text(&o, text, &e), 0);
+	assert_string_equal(o.allow_hosts[0], "nas:8080");
+	assert_string_equal(o.allow_hosts[1], "10.0.0.7");
+	assert_null(o.allow_hosts[2]);
+	assert_true(o.models_quota_gb == 40.0);
+	auto_free char *printed = option_format(option_find("allow_hosts"), &o);
+	assert_string_equal(printed, "[\"nas:8080\", \"10.0.0.7\"]");
+	assert_int_equal(
+	    read_text(&same, "allow_hosts=['nas:8080','10.0.0.7']\nmodels_quota_gb=40", &e), 0);
+	assert_true(options_equal(&o, &same));
+	options_fini(&same);
+	assert_int_equal(read_text(&same, "allow_hosts=['nas:8080']\nmodels_quota_gb=40", &e), 0);
+	assert_false(options_equal(&o, &same));
+	options_fini(&same);
+	options_fini(&o);
+
+	char many[1024] = "allow_hosts = [";
+	for (int i = 0; i < 64; i++)
+		strcat(many, "'h',");
+	char *end = many + strlen(many);
+	strcpy(end, "]");
+	assert_int_equal(read_text(&o, many, &e), 0);
+	options_fini(&o);
+	strcpy(end, "'h']");
+	assert_true(read_text(&o, many, &e) < 0);
+	assert_string_equal(e.text, "config.toml:1: allow_hosts may hold 64 entries");
+}
+
+static void paths_have_their_home_expanded(void **state)
+{
+	(void)state;
+	struct options o;
+	struct err e = ERR_INIT;
+	setenv("HOME", "/home/owner", 1);
+	assert_int_equal(
+	    read_text(&o, "llama_server_path = '~/llama/llama-server'\napi_base_url = '~/x'", &e),
+	    0);
+	assert_string_equal(o.llama_server_path, "/home/owner/llama/llama-server");
+	assert_string_equal(o.sd_server_path, "");
+	assert_string_equal(o.api_base_url, "~/x");
+	options_fini(&o);
 }
 
 static void broken_toml_names_the_line_and_no_value(void **state)
@@ -149,6 +209,12 @@ static void typed_values_become_toml(void **state)
 	    {"vram_threshold_gb", "", NULL},
 	    {"auto_start", "yes", NULL},
 	    {"local_api_port", "1.5", NULL},
+	    {"allow_hosts", "", "[]"},
+	    {"allow_hosts", "nas", "[\"nas\"]"},
+	    {"allow_hosts", " nas:80 , 10.0.0.7,q\"t ", "[\"nas:80\", \"10.0.0.7\", \"q\\\"t\"]"},
+	    {"allow_hosts", "nas,,x", NULL},
+	    {"allow_hosts", "nas,", NULL},
+	    {"allow_hosts", "a host", NULL},
 	};
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		struct err e = ERR_INIT;
@@ -168,6 +234,8 @@ int main(void)
 	    cmocka_unit_test(every_default_reads_back_as_itself),
 	    cmocka_unit_test(numbers_may_be_whole_or_not),
 	    cmocka_unit_test(errors_name_key_line_and_type_but_no_value),
+	    cmocka_unit_test(a_list_is_read_with_caps),
+	    cmocka_unit_test(paths_have_their_home_expanded),
 	    cmocka_unit_test(broken_toml_names_the_line_and_no_value),
 	    cmocka_unit_test(unknown_keys_are_told_once_each),
 	    cmocka_unit_test(typed_values_become_toml),
