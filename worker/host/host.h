@@ -37,6 +37,10 @@ struct host_deps {
 	struct transport *net; /* of net_new() */
 	struct device *device;
 	const char *state_dir;
+	/* Every deadline of a server and of its jobs (load_ms, silence_ms, total_ms) is multiplied
+	 * with it: tests wait milliseconds where people wait minutes. 0 counts as 1. main.c reads it
+	 * from $STUDIO_WORKER_ENGINE_DEADLINES. */
+	double deadline_scale;
 };
 /* Ends what an earlier life left (recorded pid and start time, and the mark in its environment).
  */
