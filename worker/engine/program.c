@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "lib/base/mem.h"
@@ -20,6 +21,7 @@
 #include "worker/engine/engine.h"
 
 #define VERSION_WAIT_MS 500
+#define OUTPUT_WAIT_MS	5000 /* a program with GPU libraries opens them first */
 
 extern char **environ;
 
@@ -76,7 +78,8 @@ void engine_program_refresh(char **path, const char *name, const struct engine_e
 	*path = engine_program_find(name, env);
 }
 
-static pid_t spawn_into(const char *path, const char *flag, int out)
+/* errors: -1 for /dev/null */
+static pid_t spawn_into(const char *path, const char *flag, int out, int errors)
 {
 	char *argv[] = {(char *)(uintptr_t)path, (char *)(uintptr_t)flag, NULL};
 	posix_spawn_file_actions_t actions;
@@ -84,7 +87,10 @@ static pid_t spawn_into(const char *path, const char *flag, int out)
 	posix_spawn_file_actions_init(&actions);
 	posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
 	posix_spawn_file_actions_adddup2(&actions, out, 1);
-	posix_spawn_file_actions_addopen(&actions, 2, "/dev/null", O_WRONLY, 0);
+	if (errors < 0)
+		posix_spawn_file_actions_addopen(&actions, 2, "/dev/null", O_WRONLY, 0);
+	else
+		posix_spawn_file_actions_adddup2(&actions, errors, 2);
 	if (posix_spawn(&pid, path, &actions, NULL, argv, environ) != 0)
 		pid = -1;
 	posix_spawn_file_actions_destroy(&actions);
@@ -107,7 +113,7 @@ void engine_program_version(const char *path, const char *flag, char *out, size_
 	out[0] = '\0';
 	if (pipe2(fds, O_CLOEXEC) < 0)
 		return;
-	pid_t pid = spawn_into(path, flag, fds[1]);
+	pid_t pid = spawn_into(path, flag, fds[1], -1);
 	close(fds[1]);
 	if (pid > 0) {
 		out[read_some(fds[0], out, size)] = '\0';
@@ -116,4 +122,46 @@ void engine_program_version(const char *path, const char *flag, char *out, size_
 	}
 	close(fds[0]);
 	out[strcspn(out, "\r\n")] = '\0';
+}
+
+/* Milliseconds of the monotonic clock: this room's struct clock is the loop's, which stands still
+ * while it is blocked. */
+static int64_t now_ms(void)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+static size_t read_all(int fd, char *out, size_t size)
+{
+	int64_t end = now_ms() + OUTPUT_WAIT_MS;
+	size_t len = 0;
+	while (len < size) {
+		struct pollfd p = {.fd = fd, .events = POLLIN};
+		int64_t left = end - now_ms();
+		if (left <= 0 || poll(&p, 1, (int)left) <= 0)
+			break;
+		ssize_t n = read(fd, out + len, size - len);
+		if (n <= 0)
+			break;
+		len += (size_t)n;
+	}
+	return len;
+}
+
+void engine_program_output(const char *path, const char *flag, char *out, size_t size)
+{
+	int fds[2];
+	out[0] = '\0';
+	if (pipe2(fds, O_CLOEXEC) < 0)
+		return;
+	pid_t pid = spawn_into(path, flag, fds[1], fds[1]);
+	close(fds[1]);
+	if (pid > 0) {
+		out[read_all(fds[0], out, size - 1)] = '\0';
+		kill(pid, SIGKILL);
+		waitpid(pid, NULL, 0);
+	}
+	close(fds[0]);
 }

@@ -17,5 +17,8 @@ void engine_program_refresh(char **path, const char *name, const struct engine_e
 /* First line that `path flag` prints, within 500 ms; "" when it says nothing. Blocks: for
  * engine_ops.info, which no running session calls. */
 void engine_program_version(const char *path, const char *flag, char *out, size_t size);
+/* All that `path flag` prints to stdout and stderr within 5 s, cut at the end of `out`. Blocks
+ * likewise. */
+void engine_program_output(const char *path, const char *flag, char *out, size_t size);
 
 #endif
