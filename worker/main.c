@@ -12,6 +12,7 @@
 #include "worker/api/control.h"
 #include "worker/cli/cli.h"
 #include "worker/cli/lock.h"
+#include "worker/cli/parts.h"
 #include "worker/engine/registry.h"
 #include "worker/registration/registration.h"
 #include "worker/session/advert.h"
@@ -35,9 +36,12 @@ struct daemon {
 	struct events events;
 	struct ship *ship;
 	struct history *history;
-	struct device *device;
-	struct engines *engines;
 	struct transport *transport;
+	struct device *device;
+	struct store *store;
+	struct host *host;
+	struct program_path programs[PROGRAMS_MAX];
+	struct engines *engines;
 	struct jobs *jobs;
 	struct advert_deps advert;
 	struct registration *registration;
@@ -64,6 +68,38 @@ static void open_observers(struct daemon *d)
 	d->history = history_new(&d->loop.clock, &d->loop.pool, &d->events, d->config.state_dir);
 }
 
+static bool file_in_use(void *arg, const char *path)
+{
+	const struct daemon *d = arg;
+	return d->host && host_uses(d->host, path);
+}
+
+static void open_store(struct daemon *d)
+{
+	struct store_deps deps = {
+	    .clock = &d->loop.clock,
+	    .pool = &d->loop.pool,
+	    .log = &d->log,
+	    .net = d->transport,
+	    .models_root = d->config.options.models_root,
+	    .in_use = file_in_use,
+	    .in_use_arg = d,
+	};
+	d->store = store_new(&deps);
+}
+
+static void open_host(struct daemon *d)
+{
+	struct host_deps deps = {
+	    .loop = &d->loop,
+	    .log = &d->log,
+	    .net = d->transport,
+	    .device = d->device,
+	    .state_dir = d->config.state_dir,
+	};
+	d->host = host_new(&deps);
+}
+
 static void open_engines(struct daemon *d)
 {
 	struct engine_env env = {
@@ -72,9 +108,32 @@ static void open_engines(struct daemon *d)
 	    .pool = &d->loop.pool,
 	    .log = &d->log,
 	    .models_root = d->config.options.models_root,
+	    .programs = d->programs,
+	    .net = d->transport,
+	    .host = d->host,
+	    .store = d->store,
 	};
-	d->device = device_new(&d->loop.clock);
 	d->engines = engines_new(&env);
+}
+
+/* At start, and whenever the owner edited the file. */
+static void apply_options(void *arg)
+{
+	struct daemon *d = arg;
+	const struct options *o = &d->config.options;
+	parts_programs(d->programs, o);
+	parts_limit_store(d->store, o);
+	parts_limit_host(d->host, o);
+}
+
+/* Only what runs on the GPU needs room there. */
+static int admit(void *arg, const struct claim *c, struct err *e)
+{
+	struct daemon *d = arg;
+	const struct engine_ops *ops = engines_ops(d->engines, c->source->engine);
+	if (!ops || !c->task->known || !(ops->provisioned & KIND_BIT(c->task->kind)))
+		return 0;
+	return host_admit(d->host, parts_bytes(c->vram_gb_estimate), e);
 }
 
 static int open_jobs(struct daemon *d, struct err *e)
@@ -86,6 +145,9 @@ static int open_jobs(struct daemon *d, struct err *e)
 	    .transport = d->transport,
 	    .events = &d->events,
 	    .engines = d->engines,
+	    .store = d->store,
+	    .admit = admit,
+	    .admit_arg = d,
 	    .state_dir = d->config.state_dir,
 	};
 	d->jobs = jobs_new(&deps, e);
@@ -151,6 +213,8 @@ static void open_session(struct daemon *d)
 	    .jobs = d->jobs,
 	    .ship = d->ship,
 	    .config = &d->config,
+	    .config_changed = apply_options,
+	    .config_arg = d,
 	    .identity = &d->identity,
 	    .capabilities = capabilities,
 	    .capabilities_arg = d,
@@ -168,7 +232,16 @@ static void open_control(struct daemon *d)
 	    .loop = &d->loop,
 	    .log = &d->log,
 	    .jobs = d->jobs,
-	    .status = {&d->config, &d->identity, d->history, d->jobs, clock_wall(&d->loop.clock)},
+	    .status =
+		{
+		    .config = &d->config,
+		    .identity = &d->identity,
+		    .history = d->history,
+		    .jobs = d->jobs,
+		    .store = d->store,
+		    .host = d->host,
+		    .started_ms = clock_wall(&d->loop.clock),
+		},
 	};
 	d->control = control_new(&deps, &e);
 	if (!d->control)
@@ -250,9 +323,15 @@ static int open_all(struct daemon *d)
 	d->identity_stamp = identity_stamp(&d->config);
 	rng_init_system(&d->rng);
 	open_observers(d);
-	open_engines(d);
 	d->transport = net_new(&d->loop, &d->log, USER_AGENT, &e);
-	if (!d->transport || open_jobs(d, &e) < 0)
+	if (!d->transport)
+		return cli_fail(EXIT_FAILED, &e);
+	d->device = device_new(&d->loop.clock);
+	open_store(d);
+	open_host(d);
+	apply_options(d);
+	open_engines(d);
+	if (open_jobs(d, &e) < 0)
 		return cli_fail(EXIT_FAILED, &e);
 	open_registration(d);
 	open_session(d);
@@ -278,10 +357,12 @@ static void close_all(struct daemon *d)
 	registration_free(d->registration);
 	jobs_free(d->jobs);
 	loop_settle(&d->loop); /* an engine that was at work ends before it is freed */
+	engines_free(d->engines);
+	host_free(d->host);
+	store_free(d->store);
+	device_free(d->device);
 	if (d->transport)
 		net_free(d->transport);
-	engines_free(d->engines);
-	device_free(d->device);
 	history_free(d->history);
 	ship_free(d->ship);
 	identity_fini(&d->identity);

@@ -31,6 +31,8 @@ json_t *status_live(const struct status_deps *d)
 	json_object_set_new(o, "pid", json_integer(getpid()));
 	json_object_set_new(o, "paused", json_boolean(jobs_paused(d->jobs)));
 	json_object_set_new(o, "outbox", json_integer((json_int_t)jobs_outbox_len(d->jobs)));
+	json_object_set_new(o, "models", store_status(d->store));
+	json_object_set_new(o, "warmEngines", host_status(d->host));
 	return o;
 }
 

@@ -136,10 +136,13 @@ int config_refresh(struct config *c, struct log *log, struct err *e)
 	r = read_options(c, text, len, &fresh, log, e);
 	if (r < 0)
 		return r;
-	bool changed = !options_equal(&fresh, &c->options);
+	if (options_equal(&fresh, &c->options)) {
+		options_fini(&fresh); /* others hold on to our strings until a change is told */
+		return 0;
+	}
 	options_fini(&c->options);
 	c->options = fresh;
-	return changed ? 1 : 0;
+	return 1;
 }
 
 /* ---- changing ---- */

@@ -11,10 +11,12 @@
 
 extern const struct engine_ops synthetic_engine;
 extern const struct engine_ops espeak_ng_engine;
+extern const struct engine_ops llama_cpp_engine;
 
 static const struct engine_ops *const table[] = {
     &synthetic_engine,
     &espeak_ng_engine,
+    &llama_cpp_engine,
     NULL,
 };
 
@@ -118,6 +120,12 @@ struct engine *engines_route(struct engines *es, const char *name, enum kind kin
 		return NULL;
 	}
 	return e;
+}
+
+const struct engine_ops *engines_ops(struct engines *es, const char *name)
+{
+	struct engine *e = find(es, name);
+	return e ? e->ops : NULL;
 }
 
 void engines_advertise(struct engines *es, struct capabilities *c)

@@ -17,6 +17,8 @@ void engines_free(struct engines *es);
  */
 struct engine *engines_route(struct engines *es, const char *engine, enum kind kind,
 			     struct err *err) MUST_CHECK;
+/* Of a modelSource.engine; NULL: not of this build. */
+const struct engine_ops *engines_ops(struct engines *es, const char *engine);
 void engines_advertise(struct engines *es, struct capabilities *c);
 size_t engines_count(const struct engines *es);
 struct engine *engines_at(struct engines *es, size_t i);

@@ -91,6 +91,7 @@ struct job *job_new_kept(struct jobs *j, struct result *r)
 
 static void destroy(struct job *job)
 {
+	provision_free(job->provision);
 	claim_free(job->claim);
 	result_free(job->result);
 	free(job->scratch);
@@ -105,6 +106,8 @@ void job_free(struct job *job)
 		timer_stop(&job->retry);
 		timer_stop(&job->expire);
 		progress_stop(&job->progress);
+		if (!job->run)
+			provision_free(steal(&job->provision));
 		list_remove(&j->kept, &job->node);
 		if (job->exchange)
 			transport_cancel(j->d.transport, steal(&job->exchange));

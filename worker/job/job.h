@@ -11,6 +11,7 @@
 #include "worker/job/disk.h"
 #include "worker/job/jobs.h"
 #include "worker/job/progress.h"
+#include "worker/job/provision.h"
 #include "worker/job/result.h"
 
 enum job_state {
@@ -36,6 +37,7 @@ struct job {
 	struct pool *pool; /* once the room is gone */
 	struct engine *engine;
 	struct engine_job work;
+	struct provision *provision; /* files on their way, then held for the engine */
 	struct engine_run *run;
 	uint64_t started_ms;
 

@@ -38,6 +38,12 @@ struct jobs_deps {
 	struct transport *transport;
 	struct events *events;
 	struct engines *engines;
+	struct store *store; /* NULL: engines get no files brought (tests, the simulator) */
+	/* Whether what an offer needs can ever fit here; asked when it would be accepted, before
+	 * anything is unloaded or fetched. Negative with the reason for the studio. NULL: always.
+	 */
+	int (*admit)(void *arg, const struct claim *c, struct err *e);
+	void *admit_arg;
 	const char *state_dir; /* holds outbox/ and scratch/ */
 };
 

@@ -1,4 +1,4 @@
-/* pipeline.c - an accepted job: its folder, its engine, its result into the outbox.
+/* pipeline.c - an accepted job: its folder, its files, its engine, its result into the outbox.
  * SPDX-License-Identifier: MIT */
 #include <errno.h>
 #include <string.h>
@@ -145,6 +145,7 @@ static void on_end(void *arg, const struct engine_result *result, const struct e
 	char took[32];
 	job->run = NULL;
 	progress_stop(&job->progress);
+	provision_free(steal(&job->provision)); /* others may have the files' place now */
 	if (job->doomed) {
 		if (job->scratch)
 			scratch_remove_in(job->pool, job->scratch);
@@ -171,13 +172,6 @@ static void run_engine(struct job *job)
 {
 	struct err e = ERR_INIT;
 	bool retryable = true;
-	job->work = (struct engine_job){
-	    .job_id = job_id(job),
-	    .model = job->claim->model,
-	    .task = job->claim->task,
-	    .source = job->claim->source,
-	    .scratch = job->scratch,
-	};
 	job->started_ms = clock_now(job->jobs->d.clock);
 	job->run =
 	    job->engine->ops->start(job->engine, &job->work, &engine_events, job, &retryable, &e);
@@ -185,6 +179,29 @@ static void run_engine(struct job *job)
 		fail_logged(job, retryable, e.text);
 	else
 		job_move(job, JOB_RUNNING, NULL);
+}
+
+/* ---- before it ---- */
+
+static void on_provisioned(struct job *job, const struct err *err, bool retryable)
+{
+	progress_stop(&job->progress);
+	if (job->cancelled || job->dropped)
+		fail_cancelled(job);
+	else if (err)
+		fail_logged(job, retryable, err->text);
+	else
+		run_engine(job);
+}
+
+static void provision(struct job *job)
+{
+	struct jobs *j = job->jobs;
+	job->work.scratch = job->scratch;
+	if (j->d.store && (job->engine->ops->provisioned & KIND_BIT(job->claim->task->kind)))
+		job->provision = provision_start(job, on_provisioned);
+	else
+		run_engine(job);
 }
 
 static void make_run(struct disk_op *op)
@@ -200,7 +217,20 @@ static void make_after(struct disk_op *op)
 	else if (op->rc < 0)
 		fail_logged(job, true, op->err.text);
 	else
-		run_engine(job);
+		provision(job);
+}
+
+static int check(struct job *job, struct err *e)
+{
+	const struct engine_ops *ops = job->engine->ops;
+	job->work = (struct engine_job){
+	    .job_id = job_id(job),
+	    .model = job->claim->model,
+	    .task = job->claim->task,
+	    .source = job->claim->source,
+	    .vram_gb = job->claim->vram_gb_estimate,
+	};
+	return ops->check ? ops->check(job->engine, &job->work, e) : 0;
 }
 
 void pipeline_start(struct job *job)
@@ -215,13 +245,13 @@ void pipeline_start(struct job *job)
 		return;
 	}
 	job->engine = engines_route(j->d.engines, job->claim->source->engine, task->kind, &e);
-	if (!job->engine) {
+	if (!job->engine || check(job, &e) < 0) {
 		fail_logged(job, false, e.text);
 		return;
 	}
 	job_move(job, JOB_PROVISIONING, NULL);
 	if (job->engine->ops->in_memory & KIND_BIT(task->kind)) {
-		run_engine(job);
+		provision(job);
 		return;
 	}
 	job->scratch = scratch_path(j->d.state_dir, job_id(job));
@@ -234,4 +264,6 @@ void pipeline_cancel(struct job *job)
 {
 	if (job->run)
 		job->engine->ops->cancel(job->run);
+	else if (job->provision)
+		provision_cancel(job->provision);
 }

@@ -75,11 +75,17 @@ static bool may_hold(const struct jobs *j)
 	return !j->held && !job_in_work(j->slot) && j->slot->exchange;
 }
 
+static bool admitted(const struct jobs *j, const struct claim *claim, struct err *e)
+{
+	return !j->d.admit || j->d.admit(j->d.admit_arg, claim, e) == 0;
+}
+
 /* Attaching comes first, also while paused or busy: it is no new work, and a refusal would have the
  * job made twice. */
 static void decide(struct jobs *j, struct claim *claim)
 {
 	char digest[65];
+	struct err e = ERR_INIT;
 	task_digest(claim->task->raw, claim->source->raw, digest);
 	struct job *job = jobs_find(j, claim->job_id, digest);
 	if (job && !job->cancelled && !job->dropped && !job->acked) {
@@ -87,6 +93,8 @@ static void decide(struct jobs *j, struct claim *claim)
 		claim_free(claim);
 	} else if (j->paused) {
 		reject(j, claim, "worker is paused", "worker paused by operator", "paused");
+	} else if (!j->slot && !admitted(j, claim, &e)) {
+		reject(j, claim, e.text, e.text, NULL);
 	} else if (!j->slot) {
 		take(j, claim, digest);
 	} else if (may_hold(j)) {

@@ -333,8 +333,11 @@ static void open_socket(struct session *s)
 void session_refresh_config(struct session *s)
 {
 	struct err e = ERR_INIT;
-	if (config_refresh(s->d.config, s->d.log, &e) >= 0) {
+	int r = config_refresh(s->d.config, s->d.log, &e);
+	if (r >= 0) {
 		err_clear(&s->config_err);
+		if (r > 0 && s->d.config_changed)
+			s->d.config_changed(s->d.config_arg);
 	} else if (strcmp(e.text, s->config_err.text) != 0) {
 		log_warn(s->d.log, "ws", NULL, "%s; the options of before stay", e.text);
 		s->config_err = e;

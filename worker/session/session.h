@@ -39,6 +39,8 @@ struct session_deps {
 	struct ship *ship;
 	struct config
 	    *config; /* re-read every second while waiting, before every connect and heartbeat */
+	void (*config_changed)(void *arg); /* an edit was read; may be NULL */
+	void *config_arg;
 	const struct identity *identity;
 	struct capabilities *(*capabilities)(void *arg); /* a fresh snapshot, the caller's */
 	void *capabilities_arg;
