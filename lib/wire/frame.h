@@ -151,5 +151,7 @@ char *frame_resumed(char *const *keep, size_t n_keep, char *const *drop, size_t 
  * in number, numbers finite; integers beyond 64 bits become reals. New reference, NULL with e
  * filled. Shared by every place that reads a peer's JSON. */
 json_t *json_parse(const char *text, size_t len, struct err *e) MUST_CHECK;
+/* The same with another bound on the number of values, for what never was one frame. */
+json_t *json_parse_many(const char *text, size_t len, size_t max_values, struct err *e) MUST_CHECK;
 
 #endif

@@ -18,7 +18,8 @@ struct scan {
 	const char *text;
 	size_t len, at;
 	unsigned depth;
-	size_t values;	 /* at most so many were begun */
+	size_t values; /* at most so many were begun */
+	size_t max_values;
 	struct buf *out; /* NULL: only look */
 	size_t copied;
 	bool big; /* an integer that may not fit was seen */
@@ -52,7 +53,7 @@ static bool scan_value(struct scan *s, char c)
 {
 	if (c == '[' || c == '{' || c == ',')
 		s->values++;
-	return s->values < FRAME_MAX_VALUES;
+	return s->values < s->max_values;
 }
 
 /* At a digit. Turns an integer that does not fit into a real, by ".0" behind it. */
@@ -91,7 +92,7 @@ static int scan_text(struct scan *s, struct err *e)
 		else if (is_digit(c) && !scan_number(s))
 			return err_set(e, EMSGSIZE, "JSON is too large");
 		if (!scan_value(s, c))
-			return err_set(e, EPROTO, "JSON has more than %d values", FRAME_MAX_VALUES);
+			return err_set(e, EPROTO, "JSON has more than %zu values", s->max_values);
 		if (s->depth > FRAME_MAX_DEPTH)
 			return err_set(e, EPROTO, "JSON is nested deeper than %d", FRAME_MAX_DEPTH);
 	}
@@ -118,7 +119,12 @@ static json_t *load(const char *text, size_t len, struct err *e)
 
 json_t *json_parse(const char *text, size_t len, struct err *e)
 {
-	struct scan look = {.text = text, .len = len};
+	return json_parse_many(text, len, FRAME_MAX_VALUES, e);
+}
+
+json_t *json_parse_many(const char *text, size_t len, size_t max_values, struct err *e)
+{
+	struct scan look = {.text = text, .len = len, .max_values = max_values};
 	if (len && memchr(text, '\0', len)) {
 		err_set(e, EPROTO, "JSON holds a NUL byte");
 		return NULL;
@@ -130,7 +136,7 @@ json_t *json_parse(const char *text, size_t len, struct err *e)
 
 	struct buf copy;
 	buf_init(&copy, len + len / 4 + 16);
-	struct scan rewrite = {.text = text, .len = len, .out = &copy};
+	struct scan rewrite = {.text = text, .len = len, .max_values = max_values, .out = &copy};
 	json_t *json = NULL;
 	if (!scan_text(&rewrite, e)) {
 		if (buf_add(&copy, text + rewrite.copied, len - rewrite.copied))
