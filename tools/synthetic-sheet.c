@@ -6,7 +6,7 @@
 
 #include "lib/base/mem.h"
 #include "worker/engine/synthetic/run.h"
-#include "worker/engine/synthetic/writer.h"
+#include "worker/engine/writer.h"
 
 #define SIDE 288
 #define GAP  12
@@ -35,8 +35,9 @@ static void place(uint8_t *sheet, int width, const char *prompt, int i)
 
 static int save(const char *path, const uint8_t *sheet, int w, int h, struct err *e)
 {
-	atomic_bool stop = false;
-	struct image_writer *iw = image_writer_open(path, "webp", w, h, &stop, e);
+	struct image_spec spec = {
+	    .path = path, .ext = "webp", .width = w, .height = h, .channels = 3};
+	struct image_writer *iw = image_writer_open(&spec, e);
 	int rc = iw ? 0 : -e->code;
 	for (int y = 0; y < h && rc == 0; y++)
 		rc = image_writer_row(iw, sheet + (size_t)y * (size_t)w * 3, e);

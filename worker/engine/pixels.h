@@ -11,6 +11,7 @@
 
 #define PIXELS_MAX_SIDE 16384
 #define PIXELS_MAX	(64u << 20) /* pixels of one picture: a small file can claim to be huge */
+#define PIXELS_MAX_FILE (64u << 20) /* bytes of a file that is read */
 
 enum picture_format {
 	PICTURE_UNKNOWN,
@@ -29,14 +30,24 @@ struct pixels {
 	int width, height, channels; /* 1 grey, 3 RGB, 4 RGBA; 8 bits each, rows without padding */
 	unsigned char *data;
 };
-/* PNG, JPEG, WebP; anything else is -ENOTSUP with its name. channels: what it shall be converted
- * to (grey by luma, an alpha is laid over white), 0: as it is. *p is the caller's. */
+/* PNG, JPEG, WebP; anything else is -ENOTSUP with its name, a broken or cut file -EBADMSG, one too
+ * large -EFBIG. channels: what it shall be converted to (grey by luma, an alpha is laid over
+ * white), 0: as it is. *p is the caller's. */
 int pixels_read(const char *path, int channels, struct pixels *p, struct err *e) MUST_CHECK;
+int pixels_decode(const void *data, size_t len, int channels, struct pixels *p,
+		  struct err *e) MUST_CHECK;
 void pixels_fini(struct pixels *p);
-/* ext: png, jpg, jpeg, webp; quality 1..100 for the last three. */
+/* ext: png, jpg, jpeg, webp; quality 1..100 for the last three, 0: the usual. JPEG lays an alpha
+ * over white. */
 int pixels_write(const struct pixels *p, const char *path, const char *ext, int quality,
 		 struct err *e) MUST_CHECK;
 /* Area average when it shrinks, bilinear when it grows. *out is the caller's. */
 void pixels_resize(const struct pixels *in, int width, int height, struct pixels *out);
+
+/* One channel of a pixel with that alpha, laid over white. */
+static inline unsigned char pixels_over_white(unsigned char value, unsigned char alpha)
+{
+	return (unsigned char)((value * alpha + 255 * (255 - alpha) + 127) / 255);
+}
 
 #endif

@@ -166,7 +166,11 @@ static inline bool lab_start(struct lab *lab, const char *engine, const char *ta
 		fail_msg("%s", e.text);
 	json_decref(t);
 	json_decref(s);
-	lab->job = (struct engine_job){"job-1", "a-model", lab->task, lab->source, lab->scratch};
+	lab->job = (struct engine_job){.job_id = "job-1",
+				       .model = "a-model",
+				       .task = lab->task,
+				       .source = lab->source,
+				       .scratch = lab->scratch};
 	lab->engine = engines_route(lab->engines, engine, lab->task->kind, &lab->error);
 	if (!lab->engine)
 		return false;

@@ -7,7 +7,7 @@
 
 #include "lib/base/mem.h"
 #include "worker/engine/synthetic/run.h"
-#include "worker/engine/synthetic/writer.h"
+#include "worker/engine/writer.h"
 
 #define MAX_SIDE   8192
 #define MAX_PIXELS 64000000
@@ -48,8 +48,15 @@ static int draw(struct engine_run *r, struct image_writer *iw, struct err *err)
 
 int image_render(struct engine_run *r, struct err *err)
 {
-	struct image_writer *iw =
-	    image_writer_open(r->file, r->ext, r->picture->w, r->picture->h, &r->stop, err);
+	struct image_spec spec = {
+	    .path = r->file,
+	    .ext = r->ext,
+	    .width = r->picture->w,
+	    .height = r->picture->h,
+	    .channels = 3,
+	    .stop = &r->stop,
+	};
+	struct image_writer *iw = image_writer_open(&spec, err);
 	if (!iw)
 		return -err->code;
 	int rc = draw(r, iw, err);

@@ -1,6 +1,6 @@
 /* writer.c - see writer.h. libpng and libjpeg report errors by longjmp: each call into them is in a
  * function of its own. SPDX-License-Identifier: MIT */
-#include "worker/engine/synthetic/writer.h"
+#include "worker/engine/writer.h"
 
 #include <errno.h>
 #include <setjmp.h>
@@ -12,13 +12,14 @@
 #include <webp/encode.h>
 
 #include "lib/base/mem.h"
+#include "worker/engine/pixels.h"
 
 enum format { FORMAT_WEBP, FORMAT_PNG, FORMAT_JPEG };
 
 struct image_writer {
 	enum format format;
 	FILE *file;
-	int w, h, y;
+	int w, h, y, channels, quality;
 	const atomic_bool *stop;
 	jmp_buf jump;
 	char text[200]; /* why a library gave up */
@@ -28,6 +29,7 @@ struct image_writer {
 	struct jpeg_error_mgr jpeg_errors;
 	bool jpeg_open;
 	WebPPicture webp;
+	uint8_t *flat; /* a row of a JPEG that came with alpha */
 };
 
 static bool format_of(const char *ext, enum format *f)
@@ -86,18 +88,20 @@ static int open_png(struct image_writer *iw)
 	png_init_io(iw->png, iw->file);
 	png_set_compression_level(iw->png, 4);
 	png_set_IHDR(iw->png, iw->info, (png_uint_32)iw->w, (png_uint_32)iw->h, 8,
-		     PNG_COLOR_TYPE_RGB, PNG_INTERLACE_NONE, PNG_COMPRESSION_TYPE_DEFAULT,
-		     PNG_FILTER_TYPE_DEFAULT);
+		     iw->channels == 1	 ? PNG_COLOR_TYPE_GRAY
+		     : iw->channels == 4 ? PNG_COLOR_TYPE_RGB_ALPHA
+					 : PNG_COLOR_TYPE_RGB,
+		     PNG_INTERLACE_NONE, PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);
 	png_set_sRGB(iw->png, iw->info, PNG_sRGB_INTENT_PERCEPTUAL);
 	png_write_info(iw->png, iw->info);
 	return 0;
 }
 
-static int row_png(struct image_writer *iw, const uint8_t *rgb)
+static int row_png(struct image_writer *iw, const uint8_t *row)
 {
 	if (setjmp(iw->jump))
 		return -EIO;
-	png_write_row(iw->png, rgb);
+	png_write_row(iw->png, row);
 	return 0;
 }
 
@@ -133,21 +137,32 @@ static int open_jpeg(struct image_writer *iw)
 	jpeg_stdio_dest(&iw->jpeg, iw->file);
 	iw->jpeg.image_width = (JDIMENSION)iw->w;
 	iw->jpeg.image_height = (JDIMENSION)iw->h;
-	iw->jpeg.input_components = 3;
-	iw->jpeg.in_color_space = JCS_RGB;
+	iw->jpeg.input_components = iw->channels == 1 ? 1 : 3;
+	iw->jpeg.in_color_space = iw->channels == 1 ? JCS_GRAYSCALE : JCS_RGB;
 	jpeg_set_defaults(&iw->jpeg);
-	jpeg_set_quality(&iw->jpeg, 92, TRUE);
+	jpeg_set_quality(&iw->jpeg, iw->quality, TRUE);
 	jpeg_start_compress(&iw->jpeg, TRUE);
 	return 0;
 }
 
-static int row_jpeg(struct image_writer *iw, const uint8_t *rgb)
+static int scanline(struct image_writer *iw, const uint8_t *row)
 {
-	JSAMPROW row = (JSAMPROW)(uintptr_t)rgb; /* libjpeg does not write to it */
+	JSAMPROW line = (JSAMPROW)(uintptr_t)row; /* libjpeg does not write to it */
 	if (setjmp(iw->jump))
 		return -EIO;
-	jpeg_write_scanlines(&iw->jpeg, &row, 1);
+	jpeg_write_scanlines(&iw->jpeg, &line, 1);
 	return 0;
+}
+
+/* JPEG knows no alpha: what shines through is white. */
+static int row_jpeg(struct image_writer *iw, const uint8_t *row)
+{
+	if (iw->channels != 4)
+		return scanline(iw, row);
+	for (int x = 0; x < iw->w; x++, row += 4)
+		for (int i = 0; i < 3; i++)
+			iw->flat[3 * x + i] = pixels_over_white(row[i], row[3]);
+	return scanline(iw, iw->flat);
 }
 
 static int finish_jpeg(struct image_writer *iw)
@@ -170,7 +185,7 @@ static int webp_goes_on(int percent, const WebPPicture *p)
 {
 	const struct image_writer *iw = p->custom_ptr;
 	(void)percent;
-	return !atomic_load(iw->stop);
+	return !iw->stop || !atomic_load(iw->stop);
 }
 
 static int open_webp(struct image_writer *iw)
@@ -186,19 +201,20 @@ static int open_webp(struct image_writer *iw)
 	return WebPPictureAlloc(&iw->webp) ? 0 : -ENOMEM;
 }
 
-static int row_webp(struct image_writer *iw, const uint8_t *rgb)
+static int row_webp(struct image_writer *iw, const uint8_t *row)
 {
 	uint32_t *out = iw->webp.argb + (ptrdiff_t)iw->y * iw->webp.argb_stride;
-	for (int x = 0; x < iw->w; x++, rgb += 3)
-		out[x] =
-		    UINT32_C(0xff000000) | (uint32_t)rgb[0] << 16 | (uint32_t)rgb[1] << 8 | rgb[2];
+	int green = iw->channels == 1 ? 0 : 1, blue = 2 * green;
+	for (int x = 0; x < iw->w; x++, row += iw->channels)
+		out[x] = (iw->channels == 4 ? (uint32_t)row[3] << 24 : UINT32_C(0xff000000)) |
+			 (uint32_t)row[0] << 16 | (uint32_t)row[green] << 8 | row[blue];
 	return 0;
 }
 
 static int finish_webp(struct image_writer *iw)
 {
 	WebPConfig config;
-	if (!WebPConfigPreset(&config, WEBP_PRESET_PICTURE, 88))
+	if (!WebPConfigPreset(&config, WEBP_PRESET_PICTURE, (float)iw->quality))
 		return -EIO;
 	/* Speed over size for the largest ones. */
 	config.method = (int64_t)iw->w * iw->h > 4000000 ? 1 : 4;
@@ -212,35 +228,43 @@ static int finish_webp(struct image_writer *iw)
 
 /* ---- all ---- */
 
-struct image_writer *image_writer_open(const char *path, const char *ext, int w, int h,
-				       const atomic_bool *stop, struct err *e)
+static int choose(struct image_writer *iw, const struct image_spec *s, struct err *e)
+{
+	static const int normal[] = {[FORMAT_WEBP] = 88, [FORMAT_PNG] = 100, [FORMAT_JPEG] = 92};
+	if (!format_of(s->ext, &iw->format))
+		return err_set(e, EINVAL, "no image format has the extension '%.16s'", s->ext);
+	if (iw->format == FORMAT_WEBP &&
+	    (s->width > WEBP_MAX_DIMENSION || s->height > WEBP_MAX_DIMENSION))
+		return err_set(e, EINVAL, "%dx%d is too large for WebP: at most %d a side",
+			       s->width, s->height, WEBP_MAX_DIMENSION);
+	iw->quality = s->quality ? s->quality : normal[iw->format];
+	iw->file = fopen(s->path, "wbe");
+	return iw->file ? 0 : err_sys(e, errno, "cannot write %s", s->path);
+}
+
+struct image_writer *image_writer_open(const struct image_spec *s, struct err *e)
 {
 	static int (*const open[])(struct image_writer *) = {open_webp, open_png, open_jpeg};
 	struct image_writer *iw = xcalloc(1, sizeof *iw);
-	iw->w = w;
-	iw->h = h;
-	iw->stop = stop;
-	if (!format_of(ext, &iw->format)) {
-		err_set(e, EINVAL, "no image format has the extension '%.16s'", ext);
-		free(iw);
-		return NULL;
-	}
-	iw->file = fopen(path, "wbe");
-	if (!iw->file)
-		err_sys(e, errno, "cannot write %s", path);
-	else if (open[iw->format](iw) == 0)
-		return iw;
-	else
+	iw->w = s->width;
+	iw->h = s->height;
+	iw->channels = s->channels;
+	iw->stop = s->stop;
+	if (choose(iw, s, e) == 0) {
+		iw->flat = xmalloc(3 * (size_t)s->width);
+		if (open[iw->format](iw) == 0)
+			return iw;
 		failed(iw, e);
+	}
 	image_writer_free(iw);
 	return NULL;
 }
 
-int image_writer_row(struct image_writer *iw, const uint8_t *rgb, struct err *e)
+int image_writer_row(struct image_writer *iw, const uint8_t *data, struct err *e)
 {
 	static int (*const row[])(struct image_writer *, const uint8_t *) = {row_webp, row_png,
 									     row_jpeg};
-	if (row[iw->format](iw, rgb) < 0)
+	if (row[iw->format](iw, data) < 0)
 		return failed(iw, e);
 	iw->y++;
 	return 0;
@@ -273,5 +297,6 @@ void image_writer_free(struct image_writer *iw)
 		WebPPictureFree(&iw->webp);
 	if (iw->file)
 		fclose(iw->file);
+	free(iw->flat);
 	free(iw);
 }
