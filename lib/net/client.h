@@ -24,7 +24,7 @@ struct net {
 	long max_age_s;	    /* a kept connection that was idle for longer is not used again */
 	unsigned reply_ms;  /* an answer's time after the request went out; 0: 60 s */
 	char *user_agent;
-	struct list transfers, sockets;
+	struct list transfers, sockets, fetches;
 };
 
 /* One easy handle inside the multi; embedded in an exchange or a WebSocket. */
@@ -57,5 +57,7 @@ struct exchange *exchange_start(struct transport *t, const struct http_request *
 				void *arg);
 void exchange_cancel(struct exchange *x);
 void exchange_free_all(struct net *n);
+
+void fetch_free_all(struct net *n); /* no events */
 
 #endif

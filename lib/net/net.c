@@ -210,6 +210,7 @@ struct transport *net_new(struct loop *l, struct log *log, const char *user_agen
 	n->user_agent = xstrdup(user_agent);
 	list_init(&n->transfers);
 	list_init(&n->sockets);
+	list_init(&n->fetches);
 	n->max_age_s = MAX_AGE_S;
 	multi_init(&n->multi, l);
 	return &n->base;
@@ -221,6 +222,7 @@ void net_free(struct transport *t)
 		return;
 	struct net *n = container_of(t, struct net, base);
 	exchange_free_all(n);
+	fetch_free_all(n);
 	ws_client_free_all(n);
 	multi_fini(&n->multi);
 	free(n->user_agent);
