@@ -10,17 +10,9 @@
 #include "worker/cli/args.h"
 
 const struct command *const commands[] = {
-    &run_command,
-    &status_command,
-    &pause_command,
-    &resume_command,
-    &register_command,
-    &config_command,
-    &set_threshold_command,
-    &engines_command,
-    &version_command,
-    &help_command,
-    NULL,
+    &run_command,      &status_command,	 &pause_command,	 &resume_command,
+    &register_command, &config_command,	 &set_threshold_command, &models_command,
+    &engines_command,  &version_command, &help_command,		 NULL,
 };
 
 const struct command *command_find(const char *name)

@@ -32,8 +32,8 @@ struct command {
 extern const struct command *const commands[]; /* NULL-terminated, in the order of the overview */
 
 extern const struct command run_command, pause_command, resume_command, register_command,
-    status_command, set_threshold_command, config_command, engines_command, version_command,
-    help_command;
+    status_command, set_threshold_command, config_command, models_command, engines_command,
+    version_command, help_command;
 
 int cli_main(int argc, char **argv, daemon_fn *daemon);
 

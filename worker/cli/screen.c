@@ -7,11 +7,12 @@
 #include "lib/base/mem.h"
 #include "lib/base/time.h"
 #include "lib/base/utf8.h"
+#include "worker/cli/screen_engines.h"
+#include "worker/cli/wrap.h"
 
 #define RECENT	  10
 #define BAR_WIDTH 20
 #define LABEL	  13
-#define COLUMNS	  80
 
 static const char *text(const json_t *o, const char *key)
 {
@@ -33,28 +34,9 @@ static void row(FILE *out, const char *label, const char *value)
 	fprintf(out, "%-*s %s\n", LABEL, label, safe);
 }
 
-/* Bytes of s that fit a line, up to the last space that does. */
-static size_t line_length(const char *s)
-{
-	size_t cut = COLUMNS - LABEL - 1, len = strlen(s);
-	if (len <= cut)
-		return len;
-	while (cut && s[cut] != ' ')
-		cut--;
-	return cut ? cut : len;
-}
-
 static void paragraph(FILE *out, const char *label, const char *value)
 {
-	auto_free char *safe = clean(value);
-	const char *s = safe;
-	do {
-		size_t n = line_length(s);
-		fprintf(out, "%-*s %.*s\n", LABEL, label, (int)n, s);
-		label = "";
-		s += n;
-		s += strspn(s, " ");
-	} while (*s);
+	wrap_print(out, label, LABEL, value);
 }
 
 /* "12 s", "3 min 05 s"; "" when there is no such time. */
@@ -228,6 +210,8 @@ void screen_print(FILE *out, const json_t *s, int64_t now_ms)
 		print_current(out, json_object_get(s, "currentJob"), now_ms);
 	}
 	row(out, "lends", lends);
+	screen_models(out, json_object_get(s, "models"), LABEL);
+	screen_warm(out, json_object_get(s, "warmEngines"), LABEL);
 	print_outbox(out, json_integer_value(json_object_get(s, "outbox")));
 	print_jobs(out, json_object_get(s, "jobs"), now_ms);
 }
