@@ -8,7 +8,7 @@ or prompt is seen. A model file must begin with GGUF. Faults and the diary: faul
 
     old                 its --help is of a build without --api-key-file (and --version says so)
     token_s, prompt_s   (numbers) seconds a token takes; seconds that reading the prompt takes
-    tokens              (a number) words of an answer, whatever was asked
+    tokens, word        (numbers) words an answer has besides; bytes of each
 
 A message that begins with [tool] is answered with a tool call; [think] puts thoughts into the text, as builds of 2025 do.
 Standard library only. SPDX-License-Identifier: MIT"""
@@ -125,7 +125,7 @@ class Reply:
         if last.startswith("[think]"):
             text = f"<think>\ntags about {last}\n</think>\n\n{text}"
         if faults.number("tokens"):
-            text += " word" * int(faults.number("tokens"))
+            text += (" " + "w" * int(faults.number("word", 4))) * int(faults.number("tokens"))
         words = text.split(" ")
         self.text = [words[0]] + [" " + w for w in words[1:]]
         self.thoughts = ["thinking", " of ", last] if kwargs.get("enable_thinking") else []
