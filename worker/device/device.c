@@ -1,6 +1,5 @@
-/* device.c - see device.h. The GPU is asked once, at the first question: its memory does not change
- * while the program runs, and the vendor's library need not stay loaded. SPDX-License-Identifier:
- * MIT */
+/* device.c - see device.h. The total is asked for once, at the first question: it does not change
+ * while the program runs. SPDX-License-Identifier: MIT */
 #include "worker/device/device.h"
 
 #include <errno.h>
@@ -14,9 +13,14 @@
 #include "lib/base/mem.h"
 #include "worker/device/probe.h"
 
+#define MAX_GB 1e6 /* of $STUDIO_WORKER_VRAM_GB */
+#define GIB    ((double)(1ull << 30))
+
 struct device {
-	bool probed;
+	bool probed, fixed;
 	double vram_total_gb;
+	bool nvml_sought;
+	struct nvml *nvml; /* NULL: no such driver */
 	enum presence presence;
 	char *machine_name, *username;
 };
@@ -62,7 +66,7 @@ struct device *device_new(struct clock *clock)
 struct device *device_new_fixed(double vram_total_gb, enum presence presence)
 {
 	struct device *d = xcalloc(1, sizeof *d);
-	d->probed = true;
+	d->probed = d->fixed = true;
 	d->vram_total_gb = vram_total_gb;
 	d->presence = presence;
 	d->machine_name = xstrdup("fixed-machine");
@@ -74,6 +78,7 @@ void device_free(struct device *d)
 {
 	if (!d)
 		return;
+	nvml_free(d->nvml);
 	free(d->machine_name);
 	free(d->username);
 	free(d);
@@ -86,27 +91,66 @@ static bool from_environment(double *gb)
 	if (!text || !text[0])
 		return false;
 	double v = strtod(text, &end);
-	if (*end || !isfinite(v) || v < 0)
+	if (*end || !isfinite(v) || v < 0 || v > MAX_GB)
 		return false;
 	*gb = v;
 	return true;
 }
 
-static double probe(void)
+void gpu_memory_take(struct gpu_memory *out, uint64_t total, uint64_t free)
+{
+	if (total <= out->total)
+		return;
+	if (free > total)
+		free = total;
+	*out = (struct gpu_memory){
+	    .known = true, .measured = free < total, .total = total, .free = free};
+}
+
+static void ask_nvml(struct device *d, struct gpu_memory *out)
+{
+	if (!d->nvml_sought)
+		d->nvml = nvml_new();
+	d->nvml_sought = true;
+	if (d->nvml)
+		nvml_memory(d->nvml, out);
+}
+
+static void ask_drivers(struct device *d, struct gpu_memory *out)
+{
+	const char *drm = getenv("STUDIO_WORKER_DRM");
+	if (!drm || !drm[0]) {
+		ask_nvml(d, out);
+		drm = "/sys/class/drm";
+	}
+	amdgpu_memory(drm, out);
+	intel_memory(drm, "/dev/dri", out);
+}
+
+void device_gpu_memory(struct device *d, struct gpu_memory *out)
+{
+	double gb = d->vram_total_gb;
+	*out = (struct gpu_memory){0};
+	if (d->fixed || from_environment(&gb))
+		gpu_memory_take(out, (uint64_t)(gb * GIB), UINT64_MAX);
+	else
+		ask_drivers(d, out);
+}
+
+static double total_gb(struct device *d)
 {
 	double gb;
+	struct gpu_memory m = {0};
 	if (from_environment(&gb))
 		return gb;
-	uint64_t nvidia = probe_nvml();
-	uint64_t amd = probe_amdgpu("/sys/class/drm");
-	double gib = (double)(nvidia > amd ? nvidia : amd) / (double)(1ull << 30);
-	return round(gib * 10) / 10;
+	ask_drivers(d, &m);
+	return round((double)m.total / GIB * 10) / 10;
 }
 
 double device_vram_total_gb(struct device *d)
 {
 	if (!d->probed)
-		d->vram_total_gb = probe();
+		d->vram_total_gb = total_gb(d);
 	d->probed = true;
 	return d->vram_total_gb;
 }

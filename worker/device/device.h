@@ -16,9 +16,12 @@ struct device *device_new_fixed(double vram_total_gb, enum presence presence);
 void device_free(struct device *d);
 double
 device_vram_total_gb(struct device *d); /* GiB, of the biggest GPU; 0 when no probe answers */
-/* Of the biggest GPU, as it is now: asks the driver, some microseconds after the first time. */
+/* Of the biggest GPU, as it is now: asks the driver, some microseconds after the first time.
+ * $STUDIO_WORKER_VRAM_GB is believed before any driver; $STUDIO_WORKER_DRM names another folder
+ * than /sys/class/drm, and then NVIDIA's library isn't asked. */
 struct gpu_memory {
 	bool known;	      /* false: no probe answers, both are 0 */
+	bool measured;	      /* false: free is the total, what is in use can't be seen */
 	uint64_t total, free; /* bytes */
 };
 void device_gpu_memory(struct device *d, struct gpu_memory *out);

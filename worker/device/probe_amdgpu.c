@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "lib/base/mem.h"
+#include "worker/device/device.h"
 
 /* An APU's own memory is a small piece cut out of the system's; the rest it may use is "GTT". */
 #define CARVE_OUT (4ull << 30)
@@ -26,27 +27,27 @@ static uint64_t read_number(const char *drm_folder, const char *card, const char
 	return v;
 }
 
-static uint64_t card_bytes(const char *drm_folder, const char *card)
+static void take_card(const char *drm_folder, const char *card, struct gpu_memory *out)
 {
-	uint64_t vram = read_number(drm_folder, card, "mem_info_vram_total");
-	if (vram == 0 || vram > CARVE_OUT)
-		return vram;
-	return vram + read_number(drm_folder, card, "mem_info_gtt_total");
+	uint64_t total = read_number(drm_folder, card, "mem_info_vram_total");
+	if (total == 0)
+		return;
+	uint64_t used = read_number(drm_folder, card, "mem_info_vram_used");
+	if (total <= CARVE_OUT) {
+		total += read_number(drm_folder, card, "mem_info_gtt_total");
+		used += read_number(drm_folder, card, "mem_info_gtt_used");
+	}
+	gpu_memory_take(out, total, used < total ? total - used : 0);
 }
 
-uint64_t probe_amdgpu(const char *drm_folder)
+void amdgpu_memory(const char *drm_folder, struct gpu_memory *out)
 {
-	uint64_t max = 0;
 	DIR *dir = opendir(drm_folder);
 	if (!dir)
-		return 0;
-	for (struct dirent *d; (d = readdir(dir));) {
-		if (strncmp(d->d_name, "card", 4) != 0 || strchr(d->d_name, '-'))
-			continue; /* card0-HDMI-A-1 is a connector */
-		uint64_t bytes = card_bytes(drm_folder, d->d_name);
-		if (bytes > max)
-			max = bytes;
-	}
+		return;
+	for (struct dirent *d; (d = readdir(dir));)
+		/* card0-HDMI-A-1 is a connector */
+		if (strncmp(d->d_name, "card", 4) == 0 && !strchr(d->d_name, '-'))
+			take_card(drm_folder, d->d_name, out);
 	closedir(dir);
-	return max;
 }

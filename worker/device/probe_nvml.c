@@ -5,6 +5,9 @@
 #include <dlfcn.h>
 #include <stddef.h>
 
+#include "lib/base/mem.h"
+#include "worker/device/device.h"
+
 struct nvml_memory { /* nvmlMemory_t */
 	unsigned long long total, free, used;
 };
@@ -25,43 +28,41 @@ static void *symbol(void *lib, const char *name, void *fn)
 	return *(void **)fn;
 }
 
-static int load(struct nvml *n)
+struct nvml *nvml_new(void)
 {
-	n->lib = dlopen("libnvidia-ml.so.1", RTLD_NOW | RTLD_LOCAL);
-	if (!n->lib)
-		return -1;
-	if (symbol(n->lib, "nvmlInit_v2", &n->init) &&
-	    symbol(n->lib, "nvmlShutdown", &n->shutdown) &&
-	    symbol(n->lib, "nvmlDeviceGetCount_v2", &n->count) &&
-	    symbol(n->lib, "nvmlDeviceGetHandleByIndex_v2", &n->handle) &&
-	    symbol(n->lib, "nvmlDeviceGetMemoryInfo", &n->memory) && n->init() == 0)
-		return 0;
-	dlclose(n->lib);
-	return -1;
+	struct nvml n = {.lib = dlopen("libnvidia-ml.so.1", RTLD_NOW | RTLD_LOCAL)};
+	if (!n.lib)
+		return NULL;
+	if (symbol(n.lib, "nvmlInit_v2", &n.init) && symbol(n.lib, "nvmlShutdown", &n.shutdown) &&
+	    symbol(n.lib, "nvmlDeviceGetCount_v2", &n.count) &&
+	    symbol(n.lib, "nvmlDeviceGetHandleByIndex_v2", &n.handle) &&
+	    symbol(n.lib, "nvmlDeviceGetMemoryInfo", &n.memory) && n.init() == 0) {
+		struct nvml *kept = xmalloc(sizeof *kept);
+		*kept = n;
+		return kept;
+	}
+	dlclose(n.lib);
+	return NULL;
 }
 
-static uint64_t biggest(const struct nvml *n)
+void nvml_free(struct nvml *n)
+{
+	if (!n)
+		return;
+	n->shutdown();
+	dlclose(n->lib);
+	free(n);
+}
+
+void nvml_memory(struct nvml *n, struct gpu_memory *out)
 {
 	unsigned count = 0;
-	uint64_t max = 0;
 	if (n->count(&count) != 0)
-		return 0;
+		return;
 	for (unsigned i = 0; i < count; i++) {
 		struct nvml_memory m = {0};
 		void *device = NULL;
-		if (n->handle(i, &device) == 0 && n->memory(device, &m) == 0 && m.total > max)
-			max = m.total;
+		if (n->handle(i, &device) == 0 && n->memory(device, &m) == 0)
+			gpu_memory_take(out, m.total, m.free);
 	}
-	return max;
-}
-
-uint64_t probe_nvml(void)
-{
-	struct nvml n;
-	if (load(&n) < 0)
-		return 0;
-	uint64_t max = biggest(&n);
-	n.shutdown();
-	dlclose(n.lib);
-	return max;
 }

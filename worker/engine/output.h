@@ -1,19 +1,8 @@
-/* output.h - what a child process says, line by line into the log of its job, bounded.
+/* output.h - moved to lib/loop, where servers of worker/host log by it too.
  * SPDX-License-Identifier: MIT */
 #ifndef ENGINE_OUTPUT_H
 #define ENGINE_OUTPUT_H
 
-#include "lib/base/log.h"
-
-#define OUTPUT_MAX_LINES 200 /* of one job; the rest is left out, and one line says so */
-
-struct output {
-	struct log *log;
-	const char *job_id, *program; /* borrowed */
-	unsigned lines;
-};
-
-/* One line at info, category "engine". Empty lines are skipped. */
-void output_line(struct output *o, const char *line);
+#include "lib/loop/output.h" // IWYU pragma: export
 
 #endif

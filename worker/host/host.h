@@ -38,8 +38,8 @@ struct host_deps {
 	struct device *device;
 	const char *state_dir;
 	/* Every deadline of a server and of its jobs (load_ms, silence_ms, total_ms) is multiplied
-	 * with it: tests wait milliseconds where people wait minutes. 0 counts as 1. main.c reads it
-	 * from $STUDIO_WORKER_ENGINE_DEADLINES. */
+	 * with it: tests wait milliseconds where people wait minutes. 0 counts as 1. main.c reads
+	 * it from $STUDIO_WORKER_ENGINE_DEADLINES. */
 	double deadline_scale;
 };
 /* Ends what an earlier life left (recorded pid and start time, and the mark in its environment).
@@ -61,7 +61,7 @@ struct warm_spec {
 	const char *ready_path;	  /* GET answers 200 (with the key as bearer) once it can work */
 	uint64_t memory_bytes;	  /* of the GPU, by the offer's estimate; 0: none */
 	uint64_t load_ms;	  /* until it must be ready; see warm_load_ms() */
-	unsigned lanes; /* leases at a time, others wait their turn; 0 counts as 1 */
+	unsigned lanes;		  /* leases at a time, others wait their turn; 0 counts as 1 */
 	/* The driver's reading of one line of output, for the progress: fraction of the loading
 	 * 0..1, negative when the line says nothing about it. May be NULL. */
 	double (*loading)(const char *line);

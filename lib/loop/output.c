@@ -1,6 +1,6 @@
 /* output.c - see output.h.
  * SPDX-License-Identifier: MIT */
-#include "worker/engine/output.h"
+#include "lib/loop/output.h"
 
 #define LINE_MAX_BYTES 4096
 

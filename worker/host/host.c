@@ -1,0 +1,264 @@
+/* host.c - the warm engines as a whole: who starts, who has to go, who is told.
+ * Calls from jobs only note what is wanted; the pump does it at the end of the turn, and after
+ * every event of a server. SPDX-License-Identifier: MIT */
+#include "worker/host/host.h"
+
+#include <string.h>
+
+#include "lib/base/mem.h"
+#include "lib/fs/fs.h"
+#include "worker/host/internal.h"
+
+#define IDLE_MS	     600000
+#define MARGIN_BYTES (512ull << 20)
+
+/* ---- idle servers ---- */
+
+static bool is_idle(const struct server *s)
+{
+	return s->state == WARM_LOADED && server_leases(s) == 0;
+}
+
+static void idle_over(void *arg)
+{
+	host_pump(arg);
+}
+
+/* Unloads what was idle for too long, and waits for the next that will be. */
+static void watch_idle(struct host *h)
+{
+	uint64_t now = clock_now(&h->loop->clock), next = UINT64_MAX;
+	list_each (n, &h->servers) {
+		struct server *s = list_entry(n, struct server, node);
+		if (!is_idle(s))
+			continue;
+		uint64_t idle = now - s->used_ms;
+		if (idle >= h->limits.idle_ms) {
+			log_info(h->log, "host", NULL, "%s %s: unloaded, idle for %llu s",
+				 s->spec.s.engine, s->spec.s.model,
+				 (unsigned long long)idle / 1000);
+			server_end(s, WARM_UNLOADING, NULL);
+		} else if (h->limits.idle_ms - idle < next) {
+			next = h->limits.idle_ms - idle;
+		}
+	}
+	if (next != UINT64_MAX)
+		timer_start(&h->idle, &h->loop->clock, next, idle_over, h);
+	else
+		timer_stop(&h->idle);
+}
+
+/* ---- leases that wait for a server ---- */
+
+static struct server *living(struct host *h, const struct warm_spec *spec)
+{
+	list_each (n, &h->servers) {
+		struct server *s = list_entry(n, struct server, node);
+		if (server_live(s) && spec_equal(&s->spec.s, spec))
+			return s;
+	}
+	return NULL;
+}
+
+static bool dying(struct host *h, const struct warm_spec *spec)
+{
+	list_each (n, &h->servers) {
+		struct server *s = list_entry(n, struct server, node);
+		if (server_dying(s) && spec_equal(&s->spec.s, spec))
+			return true;
+	}
+	return false;
+}
+
+/* False: it has to wait, and those that came later wait with it, so that nobody starves. */
+static bool place(struct host *h, struct lease *l)
+{
+	struct err e = ERR_INIT;
+	l->server = living(h, &l->spec.s);
+	if (l->server)
+		return true;
+	if (h->closing) {
+		err_set(&e, ECANCELED, "the worker is shutting down");
+		lease_lose(l, &e, true);
+		return true;
+	}
+	if (dying(h, &l->spec.s))
+		return false;
+	switch (room_make(h, &l->spec.s, &e)) {
+	case ROOM_THERE:
+		l->server = server_start(h, &l->spec.s, false);
+		if (!server_live(l->server))
+			lease_lose(l, &l->server->why, !l->server->no_retry);
+		return true;
+	case ROOM_NEVER:
+		err_wrap(&e, "%s", l->spec.s.engine);
+		lease_lose(l, &e, false);
+		return true;
+	case ROOM_LATER:
+		break;
+	}
+	return false;
+}
+
+static void place_all(struct host *h)
+{
+	list_each (n, &h->leases) {
+		struct lease *l = list_entry(n, struct lease, node);
+		if (!l->server && !l->dead && !place(h, l))
+			return;
+	}
+}
+
+static void bury(struct host *h)
+{
+	list_each_safe (n, &h->servers) {
+		struct server *s = list_entry(n, struct server, node);
+		if (s->state != WARM_GONE)
+			continue;
+		list_remove(&h->servers, &s->node);
+		server_free(s);
+	}
+}
+
+/* ---- the pump ---- */
+
+void host_pump(struct host *h)
+{
+	/* A callback below that ends up here again has changed something: the timer sees to it. */
+	if (h->pumping) {
+		host_wake(h);
+		return;
+	}
+	h->pumping = true;
+	timer_stop(&h->pump);
+	bury(h);
+	place_all(h);
+	leases_deliver(h);
+	watch_idle(h);
+	h->pumping = false;
+}
+
+static void pump_due(void *arg)
+{
+	host_pump(arg);
+}
+
+void host_wake(struct host *h)
+{
+	timer_start(&h->pump, &h->loop->clock, 0, pump_due, h);
+}
+
+/* ---- the room ---- */
+
+uint64_t host_deadline(const struct host *h, uint64_t ms)
+{
+	double scaled = (double)ms * h->deadline_scale;
+	return ms && scaled < 1 ? 1 : (uint64_t)scaled;
+}
+
+struct host *host_new(const struct host_deps *d)
+{
+	struct host *h = xcalloc(1, sizeof *h);
+	h->loop = d->loop;
+	h->log = d->log;
+	h->net = d->net;
+	h->device = d->device;
+	h->deadline_scale = d->deadline_scale > 0 ? d->deadline_scale : 1;
+	h->engines_dir = fs_join(d->state_dir, "engines");
+	h->limits = (struct host_limits){IDLE_MS, UINT64_MAX, MARGIN_BYTES};
+	list_init(&h->servers);
+	list_init(&h->leases);
+	orphans_end(h->engines_dir, h->log);
+	return h;
+}
+
+static void abandon(struct host *h, struct server *s)
+{
+	list_remove(&h->servers, &s->node);
+	fetch_cancel(s->poll);
+	s->poll = NULL;
+	child_drop(s->child);
+	s->child = NULL;
+	timer_stop(&s->next_poll);
+	timer_stop(&s->load_deadline);
+	timer_stop(&s->memory_check);
+	if (s->sweeping) {
+		s->abandoned = true;
+		return;
+	}
+	/* What left its group too: nothing outlives us. */
+	orphan_sweep(s->orphan.mark);
+	server_free(s);
+}
+
+void host_free(struct host *h)
+{
+	if (!h)
+		return;
+	timer_stop(&h->pump);
+	timer_stop(&h->idle);
+	list_each_safe (n, &h->leases) {
+		struct lease *l = list_entry(n, struct lease, node);
+		list_remove(&h->leases, n);
+		l->host = NULL;
+		l->server = NULL;
+	}
+	list_each_safe (n, &h->servers)
+		abandon(h, list_entry(n, struct server, node));
+	free(h->engines_dir);
+	free(h);
+}
+
+void host_configure(struct host *h, const struct host_limits *l)
+{
+	h->limits = *l;
+	host_wake(h);
+}
+
+static bool has_file(const char *const *files, const char *path)
+{
+	for (; files && *files; files++)
+		if (strcmp(*files, path) == 0)
+			return true;
+	return false;
+}
+
+bool host_uses(struct host *h, const char *path)
+{
+	list_each (n, &h->servers)
+		if (has_file(list_entry(n, struct server, node)->spec.s.files, path))
+			return true;
+	list_each (n, &h->leases)
+		if (has_file(list_entry(n, struct lease, node)->spec.s.files, path))
+			return true;
+	return false;
+}
+
+void host_unload_idle(struct host *h)
+{
+	list_each (n, &h->servers) {
+		struct server *s = list_entry(n, struct server, node);
+		if (is_idle(s))
+			server_end(s, WARM_UNLOADING, NULL);
+	}
+}
+
+static json_t *server_status(struct host *h, const struct server *s)
+{
+	uint64_t idle = is_idle(s) ? clock_now(&h->loop->clock) - s->used_ms : 0;
+	return json_pack("{s:s, s:s, s:s, s:i, s:I, s:I, s:i}", "engine", s->spec.s.engine, "model",
+			 s->spec.s.model, "state", warm_state_name(s->state), "pid",
+			 s->child ? s->pid : 0, "memoryBytes", (json_int_t)room_held(s),
+			 "idleSeconds", (json_int_t)(idle / 1000), "jobs", (int)server_leases(s));
+}
+
+json_t *host_status(struct host *h)
+{
+	json_t *all = json_array();
+	list_each (n, &h->servers) {
+		const struct server *s = list_entry(n, struct server, node);
+		if (s->state != WARM_GONE)
+			json_array_append_new(all, server_status(h, s));
+	}
+	return all;
+}

@@ -1,0 +1,106 @@
+/* lines.c - see lines.h.
+ * SPDX-License-Identifier: MIT */
+#include "worker/host/lines.h"
+
+#include <ctype.h>
+#include <string.h>
+#include <strings.h>
+
+#include "lib/base/mem.h"
+
+#define LOOK_AT 256 /* bytes at the start of a line: where engines say what a line is */
+
+enum rank { RANK_NONE, RANK_STDERR, RANK_STDOUT_WORD, RANK_WORD, RANK_MARKED };
+
+/* Words stand alone; marks are what programs put before an error. */
+static const char *const marks[] = {"[error]", "error:", "fatal:", "panic:", "ggml_assert"};
+static const char *const words[] = {"error",   "failed",  "fatal",  "abort", "aborted",
+				    "cannot",  "could",	  "unable", "no",    "invalid",
+				    "missing", "corrupt", "out"};
+/* A word that says little alone, with what must follow it. */
+static const char *const seconds[][2] = {{"could", " not"}, {"no", " such"}, {"out", " of memory"}};
+
+static bool starts(const char *at, const char *with)
+{
+	return strncasecmp(at, with, strlen(with)) == 0;
+}
+
+static bool marked(const char *at)
+{
+	for (size_t i = 0; i < ARRAY_LEN(marks); i++)
+		if (starts(at, marks[i]))
+			return true;
+	return false;
+}
+
+static bool goes_on(const char *word, const char *rest)
+{
+	for (size_t i = 0; i < ARRAY_LEN(seconds); i++)
+		if (strcmp(word, seconds[i][0]) == 0)
+			return starts(rest, seconds[i][1]);
+	return !isalnum((unsigned char)*rest);
+}
+
+static bool worded(const char *at)
+{
+	for (size_t i = 0; i < ARRAY_LEN(words); i++)
+		if (starts(at, words[i]) && goes_on(words[i], at + strlen(words[i])))
+			return true;
+	return false;
+}
+
+/* The letters that any of the above starts with: most places of a line need no closer look. */
+static bool may_start(char c)
+{
+	return c && strchr("[efpgacumnio", tolower((unsigned char)c)) != NULL;
+}
+
+static enum rank rank_of(int fd, const char *line)
+{
+	enum rank best = fd == 2 ? RANK_STDERR : RANK_NONE;
+	for (size_t i = 0; i < LOOK_AT && line[i]; i++) {
+		if (!may_start(line[i]))
+			continue;
+		if (marked(line + i))
+			return fd == 2 ? RANK_MARKED : RANK_STDOUT_WORD;
+		if ((i == 0 || !isalnum((unsigned char)line[i - 1])) && worded(line + i))
+			best = fd == 2 ? RANK_WORD : RANK_STDOUT_WORD;
+	}
+	return best;
+}
+
+static void look(struct lines_seen *l, int fd, const char *line)
+{
+	if (l->rank == RANK_MARKED || !line[0])
+		return;
+	enum rank rank = rank_of(fd, line);
+	if ((int)rank <= l->rank)
+		return;
+	l->rank = (int)rank;
+	str_replace(&l->error, line);
+}
+
+bool lines_take(struct lines_seen *l, uint64_t now_ms, int fd, const char *line)
+{
+	look(l, fd, line);
+	if (now_ms - l->window_ms >= LINES_WINDOW_MS) {
+		l->window_ms = now_ms;
+		l->in_window = 0;
+	}
+	if (l->in_window == LINES_WINDOW)
+		return false;
+	l->in_window++;
+	return true;
+}
+
+const char *lines_error(const struct lines_seen *l)
+{
+	return l->error ? l->error : "";
+}
+
+void lines_forget(struct lines_seen *l)
+{
+	free(l->error);
+	l->error = NULL;
+	l->rank = RANK_NONE;
+}
