@@ -129,6 +129,14 @@ static void advertise(struct engine *e, struct capabilities *c)
 	capabilities_add_model(c, KIND_VIDEO, "fake-video");
 }
 
+static int check(struct engine *e, const struct engine_job *job, struct err *err)
+{
+	struct fake_lab *lab = container_of(e, struct fake_engine, engine)->lab;
+	if (job->files || job->scratch || job->init_image)
+		abort(); /* comes before everything */
+	return lab->wrong ? err_set(err, EINVAL, "%s", lab->wrong) : 0;
+}
+
 static void decide(struct fake_lab *lab, const struct engine_job *job, struct fake_run *r)
 {
 	bool retryable = true;
@@ -194,11 +202,13 @@ const struct engine_ops fake_engine_ops = {
     .name = "fake",
     .kinds = (1u << KIND_COUNT) - 1,
     .in_memory = KIND_BIT(KIND_STT),
+    .provisioned = (1u << KIND_COUNT) - 1,
     .summary = "for tests",
     .new = new_engine,
     .free = free_engine,
     .info = info,
     .advertise = advertise,
+    .check = check,
     .start = start,
     .cancel = cancel,
 };

@@ -1,6 +1,6 @@
 /* fake_engine.h - the engine seam's fake: serves every kind under the name "fake", by hand or by
- * itself. Results depend on job id and prompt alone, so that a test knows what must arrive.
- * SPDX-License-Identifier: MIT */
+ * itself. It wants its files brought, in the rooms that have a store. Results depend on job id and
+ * prompt alone, so that a test knows what must arrive. SPDX-License-Identifier: MIT */
 #ifndef FAKE_ENGINE_H
 #define FAKE_ENGINE_H
 
@@ -20,6 +20,7 @@ struct fake_lab {
 	void *arg;
 	const char *refuse; /* set: start() fails with this text, retryable as below */
 	bool refuse_retryable;
+	const char *wrong;  /* set: check() fails with this text */
 	uint64_t cancel_ms; /* a cancelled run ends after so long */
 	unsigned starts, cancels;
 	struct list runs;

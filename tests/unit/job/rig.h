@@ -33,6 +33,8 @@ struct rig {
 	struct fake_client *client;
 	struct fake_lab lab;
 	struct engines *engines;
+	struct store *store; /* NULL: files are not brought; see rig_restart() */
+	int (*admit)(void *arg, const struct claim *c, struct err *e); /* of the rig; likewise */
 	struct jobs *jobs;
 	struct secret token;
 	struct worker_frame *frames[64];
@@ -140,6 +142,9 @@ static UNUSED void rig_open(struct rig *r)
 	    .transport = &r->client->transport,
 	    .events = &r->events,
 	    .engines = r->engines,
+	    .store = r->store,
+	    .admit = r->admit,
+	    .admit_arg = r,
 	    .state_dir = r->dir,
 	};
 	r->jobs = jobs_new(&d, &e);
@@ -220,21 +225,28 @@ static UNUSED const char *task_of(enum kind k)
 	return tasks[k];
 }
 
-static UNUSED void rig_offer_as(struct rig *r, const char *id, const char *task, const char *engine)
+/* files: a JSON array. */
+static UNUSED void rig_offer_files(struct rig *r, const char *id, const char *task,
+				   const char *engine, const char *files)
 {
 	struct err e = ERR_INIT;
 	struct studio_frame *f = NULL;
 	auto_free char *text = xasprintf(
 	    "{\"type\":\"offer\",\"claim\":{\"jobId\":\"%s\",\"gameId\":\"g\",\"assetName\":\"a\","
 	    "\"model\":\"m\",\"vramGbEstimate\":2.5,\"task\":%s,\"modelSource\":"
-	    "{\"engine\":\"%s\",\"files\":[],\"cliDefaults\":{}}}}",
-	    id, task, engine);
+	    "{\"engine\":\"%s\",\"files\":%s,\"cliDefaults\":{}}}}",
+	    id, task, engine, files);
 	int rc = studio_frame_decode(text, strlen(text), &f, &e);
 	if (rc < 0)
 		fail_msg("%s", e.text);
 	jobs_offer(r->jobs, steal(&f->claim));
 	studio_frame_free(f);
 	rig_settle(r);
+}
+
+static UNUSED void rig_offer_as(struct rig *r, const char *id, const char *task, const char *engine)
+{
+	rig_offer_files(r, id, task, engine, "[]");
 }
 
 static UNUSED void rig_offer(struct rig *r, const char *id, enum kind k)
