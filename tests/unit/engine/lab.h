@@ -29,6 +29,10 @@ struct lab {
 	struct engine_env env;
 	struct engines *engines;
 	char dir[64], *scratch;
+	/* of the next runs, where the engine is `provisioned` and no store is there to do it */
+	const char *model_files;  /* JSON: the source's files; NULL: none */
+	const char *const *paths; /* where they are */
+	const char *audio;	  /* what the task's inputUrl points to */
 	/* of the last run */
 	struct task *task;
 	struct source *source;
@@ -159,9 +163,10 @@ static inline bool lab_start(struct lab *lab, const char *engine, const char *ta
 	lab->scratch = fs_join(lab->dir, "scratch");
 	assert_int_equal(fs_mkdirs(lab->scratch, 0700, &e), 0);
 	json_t *t = json_parse(task, strlen(task), &e);
-	json_t *s =
-	    json_pack("{s:s, s:[], s:{s:f, s:i, s:i, s:i}}", "engine", engine, "files",
-		      "cliDefaults", "cfgScale", 7.0, "steps", 20, "width", 512, "height", 512);
+	const char *files = lab->model_files ? lab->model_files : "[]";
+	json_t *s = json_pack("{s:s, s:o, s:{s:f, s:i, s:i, s:i}}", "engine", engine, "files",
+			      json_parse(files, strlen(files), &e), "cliDefaults", "cfgScale", 7.0,
+			      "steps", 20, "width", 512, "height", 512);
 	if (task_decode(t, &lab->task, &e) < 0 || source_decode(s, &lab->source, &e) < 0)
 		fail_msg("%s", e.text);
 	json_decref(t);
@@ -170,7 +175,9 @@ static inline bool lab_start(struct lab *lab, const char *engine, const char *ta
 				       .model = "a-model",
 				       .task = lab->task,
 				       .source = lab->source,
-				       .scratch = lab->scratch};
+				       .scratch = lab->scratch,
+				       .files = lab->paths,
+				       .audio = lab->audio};
 	lab->engine = engines_route(lab->engines, engine, lab->task->kind, &lab->error);
 	if (!lab->engine)
 		return false;
