@@ -15,6 +15,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (size < 1)
 		return 0;
 	int want = channels[data[0] & 3];
+	if (pixels_probe(data + 1, size - 1, &p, &e) == 0 && p.data)
+		abort();
+	err_clear(&e);
 	if (pixels_decode(data + 1, size - 1, want, &p, &e) < 0) {
 		if (!e.code || p.data)
 			abort();

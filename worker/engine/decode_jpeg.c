@@ -10,8 +10,9 @@
 #include "lib/base/mem.h"
 #include "worker/engine/decode.h"
 
-#define MAX_SCANS 100 /* a progressive file has about ten; each costs the time of a whole picture  \
-		       */
+#define MAX_SCANS                                                                                  \
+	100 /* a progressive file has about ten; each costs the time of a whole picture            \
+	     */
 
 struct reader {
 	struct jpeg_decompress_struct jpeg;
@@ -104,14 +105,18 @@ static int read_rows(struct reader *r, struct pixels *p)
 	return 0; /* what comes behind the pixels is nobody's business */
 }
 
+static int channels_of(const struct reader *r)
+{
+	return r->jpeg.jpeg_color_space == JCS_GRAYSCALE ? 1 : 3;
+}
+
 static int read_all(struct reader *r, const unsigned char *data, size_t len, struct pixels *p,
 		    struct err *e)
 {
 	if (read_head(r, data, len) < 0)
 		return -EBADMSG;
 	/* Before a progressive file makes libjpeg allocate for all of it. */
-	int channels = r->jpeg.jpeg_color_space == JCS_GRAYSCALE ? 1 : 3;
-	int rc = pixels_room(p, r->jpeg.image_width, r->jpeg.image_height, channels, e);
+	int rc = pixels_room(p, r->jpeg.image_width, r->jpeg.image_height, channels_of(r), e);
 	if (rc < 0 || (rc = read_setup(r)) < 0)
 		return rc;
 	if (r->jpeg.out_color_space == JCS_CMYK)
@@ -119,10 +124,20 @@ static int read_all(struct reader *r, const unsigned char *data, size_t len, str
 	return read_rows(r, p);
 }
 
-int decode_jpeg(const unsigned char *data, size_t len, struct pixels *p, struct err *e)
+static int read_size(struct reader *r, const unsigned char *data, size_t len, struct pixels *p,
+		     struct err *e)
+{
+	if (read_head(r, data, len) < 0)
+		return -EBADMSG;
+	return pixels_size(p, r->jpeg.image_width, r->jpeg.image_height, channels_of(r), e);
+}
+
+static int with_reader(int (*read)(struct reader *, const unsigned char *, size_t, struct pixels *,
+				   struct err *),
+		       const unsigned char *data, size_t len, struct pixels *p, struct err *e)
 {
 	struct reader *r = xcalloc(1, sizeof *r);
-	int rc = read_all(r, data, len, p, e);
+	int rc = read(r, data, len, p, e);
 	if (rc == -EBADMSG && !e->code)
 		err_set(e, EBADMSG, "the JPEG is broken: %s",
 			r->text[0] ? r->text : "unknown reason");
@@ -133,4 +148,14 @@ int decode_jpeg(const unsigned char *data, size_t len, struct pixels *p, struct 
 	if (rc < 0)
 		pixels_fini(p);
 	return rc;
+}
+
+int decode_jpeg(const unsigned char *data, size_t len, struct pixels *p, struct err *e)
+{
+	return with_reader(read_all, data, len, p, e);
+}
+
+int probe_jpeg(const unsigned char *data, size_t len, struct pixels *p, struct err *e)
+{
+	return with_reader(read_size, data, len, p, e);
 }

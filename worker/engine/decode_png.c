@@ -116,3 +116,17 @@ int decode_png(const unsigned char *data, size_t len, struct pixels *p, struct e
 		pixels_fini(p);
 	return rc;
 }
+
+static unsigned big_endian(const unsigned char *d)
+{
+	return (unsigned)d[0] << 24 | (unsigned)d[1] << 16 | (unsigned)d[2] << 8 | d[3];
+}
+
+int probe_png(const unsigned char *data, size_t len, struct pixels *p, struct err *e)
+{
+	if (len < 26 || memcmp(data + 12, "IHDR", 4) != 0)
+		return err_set(e, EBADMSG, "the PNG is broken: it does not begin with a header");
+	int type = data[25];
+	int channels = type & PNG_COLOR_MASK_COLOR ? type & PNG_COLOR_MASK_ALPHA ? 4 : 3 : 1;
+	return pixels_size(p, big_endian(data + 16), big_endian(data + 20), channels, e);
+}

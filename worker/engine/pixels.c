@@ -41,7 +41,7 @@ const char *picture_format_name(enum picture_format f)
 	return names[f];
 }
 
-int pixels_room(struct pixels *p, unsigned width, unsigned height, int channels, struct err *e)
+int pixels_size(struct pixels *p, unsigned width, unsigned height, int channels, struct err *e)
 {
 	if (width < 1 || height < 1)
 		return err_set(e, EBADMSG, "the picture has no pixels");
@@ -52,6 +52,14 @@ int pixels_room(struct pixels *p, unsigned width, unsigned height, int channels,
 			       "are read",
 			       width, height, PIXELS_MAX_SIDE, PIXELS_MAX >> 20);
 	*p = (struct pixels){.width = (int)width, .height = (int)height, .channels = channels};
+	return 0;
+}
+
+int pixels_room(struct pixels *p, unsigned width, unsigned height, int channels, struct err *e)
+{
+	int rc = pixels_size(p, width, height, channels, e);
+	if (rc < 0)
+		return rc;
 	p->data = malloc((size_t)width * height * (size_t)channels);
 	return p->data ? 0 : err_set(e, ENOMEM, "no memory for a picture of %ux%u", width, height);
 }
@@ -105,16 +113,18 @@ static int convert(struct pixels *p, int want, struct err *e)
 
 /* ---- files ---- */
 
-static int decode(enum picture_format f, const void *data, size_t len, struct pixels *p,
-		  struct err *e)
+typedef int reader_fn(const unsigned char *data, size_t len, struct pixels *p, struct err *e);
+
+static int by_format(const void *data, size_t len, reader_fn *const of[], struct pixels *p,
+		     struct err *e)
 {
+	enum picture_format f = picture_sniff(data, len);
+	*p = (struct pixels){0};
 	switch (f) {
 	case PICTURE_PNG:
-		return decode_png(data, len, p, e);
 	case PICTURE_JPEG:
-		return decode_jpeg(data, len, p, e);
 	case PICTURE_WEBP:
-		return decode_webp(data, len, p, e);
+		return of[f](data, len, p, e);
 	case PICTURE_UNKNOWN:
 		return err_set(e, ENOTSUP,
 			       "this is no picture that is known here (PNG, JPEG, WebP)");
@@ -127,12 +137,20 @@ static int decode(enum picture_format f, const void *data, size_t len, struct pi
 		       picture_format_name(f));
 }
 
+int pixels_probe(const void *data, size_t len, struct pixels *p, struct err *e)
+{
+	static reader_fn *const probe[] = {
+	    [PICTURE_PNG] = probe_png, [PICTURE_JPEG] = probe_jpeg, [PICTURE_WEBP] = probe_webp};
+	return by_format(data, len, probe, p, e);
+}
+
 int pixels_decode(const void *data, size_t len, int channels, struct pixels *p, struct err *e)
 {
+	static reader_fn *const decode[] = {
+	    [PICTURE_PNG] = decode_png, [PICTURE_JPEG] = decode_jpeg, [PICTURE_WEBP] = decode_webp};
 	struct err own = ERR_INIT;
 	e = e ? e : &own; /* its code is passed on below */
-	*p = (struct pixels){0};
-	if (decode(picture_sniff(data, len), data, len, p, e) < 0)
+	if (by_format(data, len, decode, p, e) < 0)
 		return -e->code;
 	if (convert(p, channels, e) == 0)
 		return 0;

@@ -36,6 +36,9 @@ struct pixels {
 int pixels_read(const char *path, int channels, struct pixels *p, struct err *e) MUST_CHECK;
 int pixels_decode(const void *data, size_t len, int channels, struct pixels *p,
 		  struct err *e) MUST_CHECK;
+/* The size alone, checked as pixels_decode() does; channels as the file has them (3 for a palette),
+ * data stays NULL. */
+int pixels_probe(const void *data, size_t len, struct pixels *p, struct err *e) MUST_CHECK;
 void pixels_fini(struct pixels *p);
 /* ext: png, jpg, jpeg, webp; quality 1..100 for the last three, 0: the usual. JPEG lays an alpha
  * over white. */

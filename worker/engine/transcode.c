@@ -23,35 +23,41 @@ struct transcode {
 	double seconds;
 };
 
+enum medium { MEDIUM_SOUND, MEDIUM_VIDEO, MEDIUM_STILL };
+
 struct format {
 	const char *ext;
-	bool video;
+	enum medium medium;
+	const char *filter; /* NULL: none */
 	const char *args[18];
 };
 
 /* Settings: speech and tones need little; video for a browser: 4:2:0, index in front. */
 static const struct format formats[] = {
-    {"ogg", false, {"-c:a", "libvorbis", "-q:a", "4"}},
-    {"mp3", false, {"-c:a", "libmp3lame", "-q:a", "3"}},
+    {"ogg", MEDIUM_SOUND, NULL, {"-c:a", "libvorbis", "-q:a", "4"}},
+    {"mp3", MEDIUM_SOUND, NULL, {"-c:a", "libmp3lame", "-q:a", "3"}},
     {"mp4",
-     true,
+     MEDIUM_VIDEO,
+     NULL,
      {"-c:v", "libx264", "-preset", "veryfast", "-crf", "20", "-pix_fmt", "yuv420p", "-movflags",
       "+faststart"}},
     {"webm",
-     true,
+     MEDIUM_VIDEO,
+     NULL,
      {"-c:v", "libvpx-vp9", "-deadline", "realtime", "-cpu-used", "6", "-crf", "30", "-b:v", "0",
       "-row-mt", "1", "-pix_fmt", "yuv420p"}},
-    {"webp", true, {"-c:v", "libwebp", "-loop", "0", "-q:v", "80"}},
+    {"webp", MEDIUM_VIDEO, NULL, {"-c:v", "libwebp", "-loop", "0", "-q:v", "80"}},
     {"gif",
-     true,
-     {"-filter_complex", "split[a][b];[a]palettegen=stats_mode=single[p];[b][p]paletteuse=new=1",
-      "-loop", "0"}},
+     MEDIUM_VIDEO,
+     "split[a][b];[a]palettegen=stats_mode=single[p];[b][p]paletteuse=new=1",
+     {"-loop", "0"}},
+    {"png", MEDIUM_STILL, NULL, {"-frames:v", "1", "-c:v", "png", "-f", "image2"}},
 };
 
-static const struct format *format_of(const char *ext, bool video)
+static const struct format *format_of(const char *ext, enum medium medium)
 {
 	for (size_t i = 0; i < ARRAY_LEN(formats); i++) {
-		if (strcmp(formats[i].ext, ext) == 0 && formats[i].video == video)
+		if (strcmp(formats[i].ext, ext) == 0 && formats[i].medium == medium)
 			return &formats[i];
 	}
 	return NULL;
@@ -59,7 +65,7 @@ static const struct format *format_of(const char *ext, bool video)
 
 bool transcode_can(const char *ext, bool video)
 {
-	return format_of(ext, video) != NULL;
+	return format_of(ext, video ? MEDIUM_VIDEO : MEDIUM_SOUND) != NULL;
 }
 
 /* "out_time_us=1234567" is what -progress prints about twice a second. */
@@ -110,38 +116,84 @@ static void add(const char **argv, size_t *n, const char *const *args)
 		argv[(*n)++] = *args;
 }
 
-struct transcode *transcode_start(const struct engine_env *env, const struct transcode_spec *s,
-				  const struct transcode_events *ev, void *arg, struct err *err)
+/* What ffmpeg is told of the input. Texts live in `t`. */
+struct texts {
+	char size[32], rate[32], filter[160], frames[24];
+	char *in, *out;
+};
+
+static void add_input(const char **argv, size_t *n, const struct transcode_spec *s, struct texts *t)
+{
+	if (s->demuxer)
+		/* Nothing but the file itself, whatever the file says. */
+		add(argv, n,
+		    (const char *const[]){"-protocol_whitelist", "file", "-f", s->demuxer, NULL});
+	else if (s->width > 0)
+		add(argv, n,
+		    (const char *const[]){"-f", "rawvideo", "-pixel_format", "rgb24", "-video_size",
+					  t->size, "-framerate", t->rate, NULL});
+	add(argv, n, (const char *const[]){"-i", t->in, "-map_metadata", "-1", NULL});
+}
+
+static void add_output(const char **argv, size_t *n, const struct transcode_spec *s,
+		       const struct format *f, struct texts *t)
+{
+	char crop[64] = "";
+	if (s->crop_width > 0)
+		snprintf(crop, sizeof crop, "crop=%d:%d", s->crop_width, s->crop_height);
+	snprintf(t->filter, sizeof t->filter, "%s%s%s", crop, crop[0] && f->filter ? "," : "",
+		 f->filter ? f->filter : "");
+	if (t->filter[0])
+		add(argv, n, (const char *const[]){"-filter_complex", t->filter, NULL});
+	if (s->frames > 0)
+		add(argv, n, (const char *const[]){"-frames:v", t->frames, NULL});
+	add(argv, n, f->args);
+	add(argv, n, (const char *const[]){t->out, NULL});
+}
+
+static enum medium medium_of(const struct transcode_spec *s)
+{
+	if (s->demuxer)
+		return strcmp(s->demuxer, "avi") == 0 ? MEDIUM_VIDEO : MEDIUM_STILL;
+	return s->width > 0 ? MEDIUM_VIDEO : MEDIUM_SOUND;
+}
+
+static struct child *run(struct transcode *t, const struct engine_env *env,
+			 const struct transcode_spec *s, const struct format *f, struct err *err)
 {
 	static const struct child_events events = {.line = line, .end = ended};
-	const struct format *f = format_of(s->ext, s->width > 0);
-	if (!f) {
-		err_set(err, EINVAL, "ffmpeg is not asked for .%s files here", s->ext);
-		return NULL;
-	}
-	char size[32], rate[32];
-	snprintf(size, sizeof size, "%dx%d", s->width, s->height);
-	snprintf(rate, sizeof rate, "%.6g", s->fps);
+	struct texts texts;
+	snprintf(texts.size, sizeof texts.size, "%dx%d", s->width, s->height);
+	snprintf(texts.rate, sizeof texts.rate, "%.6g", s->fps);
+	snprintf(texts.frames, sizeof texts.frames, "%" PRId64, s->frames);
 	/* file: keeps a path from being read as a URL or an option. */
 	auto_free char *in = xasprintf("file:%s", s->input), *out = xasprintf("file:%s", s->output);
+	texts.in = in;
+	texts.out = out;
 	const char *argv[MAX_ARGS] = {NULL};
 	size_t n = 0;
 	add(argv, &n,
 	    (const char *const[]){s->ffmpeg, "-hide_banner", "-nostdin", "-loglevel", "warning",
 				  "-nostats", "-progress", "pipe:1", "-y", NULL});
-	if (s->width > 0)
-		add(argv, &n,
-		    (const char *const[]){"-f", "rawvideo", "-pixel_format", "rgb24", "-video_size",
-					  size, "-framerate", rate, NULL});
-	add(argv, &n, (const char *const[]){"-i", in, "-map_metadata", "-1", NULL});
-	add(argv, &n, f->args);
-	add(argv, &n, (const char *const[]){out, NULL});
+	add_input(argv, &n, s, &texts);
+	add_output(argv, &n, s, f, &texts);
+	struct child_spec spec = {.argv = argv, .deadline_ms = s->deadline_ms};
+	return child_start(env->loop, &spec, &events, t, err);
+}
+
+struct transcode *transcode_start(const struct engine_env *env, const struct transcode_spec *s,
+				  const struct transcode_events *ev, void *arg, struct err *err)
+{
+	const struct format *f = format_of(s->ext, medium_of(s));
+	if (!f) {
+		err_set(err, EINVAL, "ffmpeg is not asked for .%s files here", s->ext);
+		return NULL;
+	}
 	struct transcode *t = xcalloc(1, sizeof *t);
 	*t = (struct transcode){
 	    .ev = ev, .arg = arg, .path = xstrdup(s->output), .seconds = s->seconds};
 	t->output = (struct output){.log = env->log, .job_id = s->job_id, .program = "ffmpeg"};
-	struct child_spec spec = {.argv = argv, .deadline_ms = s->deadline_ms};
-	t->child = child_start(env->loop, &spec, &events, t, err);
+	t->child = run(t, env, s, f, err);
 	if (!t->child) {
 		free(t->path);
 		free(t);

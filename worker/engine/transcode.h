@@ -1,4 +1,5 @@
-/* transcode.h - ffmpeg as a helper of engines: WAV to OGG or MP3, raw frames to a video.
+/* transcode.h - ffmpeg as a helper of engines: WAV to OGG or MP3, raw frames or an AVI to a video,
+ * the first frame of an odd picture to a PNG.
  * SPDX-License-Identifier: MIT */
 #ifndef ENGINE_TRANSCODE_H
 #define ENGINE_TRANSCODE_H
@@ -13,7 +14,13 @@ struct transcode_spec {
 	const char *ffmpeg; /* of engine_program_find("ffmpeg") */
 	const char *job_id;
 	const char *input; /* a WAV file; or, when width is set, RGB frames of 3 bytes a pixel (a
-			      FIFO will do) */
+			      FIFO will do); or what demuxer says */
+	/* ffmpeg's name of the input's format, so that it does not guess what a stranger's file
+	 * is: "avi" becomes a video; "gif", "bmp_pipe" and "mov" (AVIF) become a PNG, ext is "png"
+	 * then. NULL: one of the above. */
+	const char *demuxer;
+	int crop_width, crop_height; /* of an AVI: its middle; 0: all of it */
+	int64_t frames;		     /* of an AVI: at most so many; 0: all */
 	const char *output;
 	const char *ext;   /* of the output, one that transcode_can() */
 	int width, height; /* pixels of a frame; 0: sound */

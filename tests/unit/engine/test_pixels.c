@@ -81,6 +81,20 @@ static enum picture_format sniff_file(const char *path)
 	return picture_sniff(data, len < 32 ? len : 32);
 }
 
+static void probe_as(const char *path, int channels)
+{
+	struct err e = ERR_INIT;
+	auto_free char *data = NULL;
+	size_t len;
+	struct pixels p;
+	assert_int_equal(fs_read(path, 1 << 20, &data, &len, &e), 0);
+	assert_int_equal(pixels_probe(data, len, &p, &e), 0);
+	assert_int_equal(p.width, 61);
+	assert_int_equal(p.height, 37);
+	assert_int_equal(p.channels, channels);
+	assert_null(p.data);
+}
+
 static void test_sniff(void **state)
 {
 	(void)state;
@@ -124,6 +138,7 @@ static void test_round_trips(void **state)
 		read_as(place->path, 0, &out);
 		assert_int_equal(out.channels, rows[i].comes_back);
 		pixels_fini(&out);
+		probe_as(place->path, rows[i].comes_back);
 		read_as(place->path, rows[i].channels, &same);
 		assert_true(distance(&in, &same) <= rows[i].most);
 		pixels_fini(&same);
