@@ -50,7 +50,8 @@ static void complains(struct audio *a, const char *text)
 		a->unreadable = true;
 	if (!a->fault && (strstr(text, "[error]") || strstr(text, "[fatal]")))
 		a->fault = xstrdup(text);
-	output_line(&a->output, text);
+	if (!strstr(text, "Guessed Channel Layout")) /* every WAV of one channel */
+		output_line(&a->output, text);
 }
 
 static void line(void *arg, int fd, const char *text)

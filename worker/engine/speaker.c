@@ -31,7 +31,7 @@ struct engine_run {
 	struct timer sample;
 	struct err fault; /* what fault() made of a line */
 	char *complaint;  /* the line that says best why it failed */
-	bool traceback;	  /* a Python program's: its last line counts */
+	bool traceback;	  /* the last line counts */
 	double seconds;	  /* of the speech */
 };
 
@@ -123,10 +123,11 @@ static int transcode(struct engine_run *r, struct err *e)
 	return r->transcode ? 0 : -e->code;
 }
 
-/* The first line that speaks of an error; without one the last, as of a Python traceback. */
+/* The first line that speaks of an error; the last one without it, and of what a Python or C++
+ * program says when an exception ends it. */
 static void complains(struct engine_run *r, const char *text)
 {
-	if (strstr(text, "Traceback (most recent"))
+	if (strstr(text, "Traceback (most recent") || strstr(text, "terminate called after"))
 		r->traceback = true;
 	if (*text && (r->traceback || !r->complaint || !strcasestr(r->complaint, "error")))
 		str_replace(&r->complaint, text);
