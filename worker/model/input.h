@@ -3,6 +3,7 @@
 #ifndef MODEL_INPUT_H
 #define MODEL_INPUT_H
 
+#include "lib/net/fetch.h"
 #include "worker/model/store.h"
 
 #define INPUT_MAX_IMAGE (64u << 20)
@@ -13,7 +14,7 @@ struct input;
 typedef void input_done(void *arg, const struct err *err, bool retryable);
 /* The address is a stranger's: the rules of store_policy() hold. 30 s without a byte, two retries
  * with backoff (not after a 4xx). A `data:` URL with base64 is decoded instead. Arguments are
- * copied; the folder of `path` exists. */
+ * copied; the folder of `path` exists, and what is at `path` after an error is of no use. */
 struct input *input_fetch(struct store *s, const char *url, const char *path, size_t max,
 			  input_done *done, void *arg);
 void input_cancel(struct input *in); /* no event follows; NULL allowed */
