@@ -105,6 +105,7 @@ int loop_init(struct loop *l, struct err *e)
 	l->wake.data = l->prepare.data = l->sigterm.data = l->sigint.data = l;
 	uv_prepare_start(&l->prepare, arm);
 	signal(SIGPIPE, SIG_IGN); /* a closed pipe or socket is an error code, not our end */
+	signal(SIGXFSZ, SIG_IGN); /* so is a file over a limit of the user's */
 	return 0;
 }
 

@@ -22,7 +22,7 @@ struct loop {
 	void *on_stop_arg;
 };
 
-/* Also ignores SIGPIPE. The struct must not move after this. */
+/* Also ignores SIGPIPE and SIGXFSZ. The struct must not move after this. */
 int loop_init(struct loop *l, struct err *e) MUST_CHECK;
 /* On the way out, before what they call back to is freed: kills the child processes and turns the
  * loop until they and all work of the pool have ended, their last events included; 100 ms at most.

@@ -10,7 +10,6 @@
 #include "worker/engine/llama-cpp/chat.h"
 
 #define TELL_MS 250 /* least time between two progress events */
-#define GONE_MS 500 /* a dead process is seen within some ms of its broken connection */
 /* A machine without GPU reads 20 tokens a second of a big model's prompt and writes 1; a token has
  * some three bytes. The server says after every batch how far it read, if it is not too old. */
 #define SILENCE_MS	60000
@@ -34,7 +33,6 @@ struct engine_run *run_new(struct llama *l, const struct engine_job *job,
 
 void run_free(struct engine_run *r)
 {
-	timer_stop(&r->gone);
 	fetch_cancel(r->fetch);
 	sse_fini(&r->sse);
 	answer_fini(&r->answer);
@@ -177,22 +175,14 @@ static void conclude(struct engine_run *r)
 	}
 }
 
-/* The process lives on without its connection. */
-static void still_there(void *arg)
-{
-	struct engine_run *r = arg;
-	served_broken(r->served, &r->why);
-}
-
 static void answered(void *arg, const struct fetch_end *end)
 {
 	struct engine_run *r = arg;
 	r->fetch = NULL;
 	if (r->status == 0 || end->fault == FETCH_NETWORK || end->fault == FETCH_STALLED) {
-		/* When it died, the host knows better why. */
 		r->why = end->err;
 		err_wrap(&r->why, "llama-server did not answer");
-		timer_start(&r->gone, r->llama->env.clock, GONE_MS, still_there, r);
+		served_broken(r->served, &r->why);
 		return;
 	}
 	if (r->status != 200)
@@ -205,7 +195,6 @@ static void answered(void *arg, const struct fetch_end *end)
 
 static void forget(struct engine_run *r)
 {
-	timer_stop(&r->gone);
 	fetch_cancel(steal(&r->fetch));
 	sse_fini(&r->sse);
 	answer_fini(&r->answer);

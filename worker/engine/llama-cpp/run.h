@@ -44,7 +44,6 @@ struct engine_run {
 	struct buf refusal; /* the body of an answer that is no stream */
 	enum answer_state state;
 	struct err why;
-	struct timer gone;	    /* the connection broke: is the server dead? */
 	uint64_t first_ms, told_ms; /* of the first token; of the last progress */
 };
 
