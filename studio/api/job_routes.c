@@ -20,6 +20,7 @@ static void job_got(void *arg, const struct storage_reply *reply)
 {
 	struct api_deps *d = ((struct call *)arg)->deps;
 	struct request *r = call_resume(arg);
+	auto_free char *waiting = NULL;
 	json_t *o, *progress;
 
 	if (!r || !job_fine(r, reply->err, d->log))
@@ -28,6 +29,8 @@ static void job_got(void *arg, const struct storage_reply *reply)
 	progress = hub_job_progress(d->hub, reply->jobs[0].id);
 	if (progress)
 		json_object_set_new(o, "progress", progress);
+	waiting = hub_job_waiting(d->hub, &reply->jobs[0]);
+	json_set_text(o, "waiting", waiting);
 	respond_json(r, 200, o);
 }
 

@@ -92,6 +92,8 @@ static void explain(struct follow *f, const json_t *job)
 		return;
 	f->explained = true;
 	why = serving_obstacle(f->client, job);
+	if (!why && text_of(job, "waiting")[0])
+		why = clean_text(text_of(job, "waiting"));
 	if (why)
 		say(f, why);
 }

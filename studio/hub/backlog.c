@@ -39,21 +39,29 @@ static const char *engine_of(const struct job_record *job)
 	return engine ? engine : "";
 }
 
+static const char *or_empty(const char *s)
+{
+	return s ? s : "";
+}
+
+char *shape_key(const struct job_record *job)
+{
+	return xasprintf("%s\n%s\n%s\n%.17g", or_empty(job->kind), or_empty(job->model),
+			 engine_of(job), job->vram_gb_estimate);
+}
+
 static struct shape *shape_of(struct backlog *b, const struct job_record *job)
 {
-	const char *kind = job->kind ? job->kind : "";
-	const char *model = job->model ? job->model : "";
-	auto_free char *key =
-	    xasprintf("%s\n%s\n%s\n%.17g", kind, model, engine_of(job), job->vram_gb_estimate);
+	auto_free char *key = shape_key(job);
 	struct shape *s;
 	HASH_FIND_STR(b->shapes, key, s);
 	if (s)
 		return s;
 	s = xcalloc(1, sizeof(*s));
 	s->key = steal(&key);
-	s->model = xstrdup(model);
+	s->model = xstrdup(or_empty(job->model));
 	s->engine = xstrdup(engine_of(job));
-	s->kind_known = kind_parse(kind, &s->kind);
+	s->kind_known = kind_parse(or_empty(job->kind), &s->kind);
 	s->vram_gb = job->vram_gb_estimate;
 	list_init(&s->jobs);
 	HASH_ADD_KEYPTR(hh, b->shapes, s->key, strlen(s->key), s);

@@ -32,6 +32,8 @@ struct backlog {
 	struct backlog_job *jobs;
 };
 
+/* What jobs of one shape have in common. free() it. */
+char *shape_key(const struct job_record *job);
 void backlog_fini(struct backlog *b);
 /* NULL when it is there already. */
 struct backlog_job *backlog_add(struct backlog *b, const struct job_record *job);

@@ -10,7 +10,7 @@
 #include "lib/base/mem.h"
 
 /* Would take an offer, apart from what it holds. */
-static bool willing(const struct session *s)
+bool worker_willing(const struct session *s)
 {
 	const struct capabilities *c = s->capabilities;
 	if (s->state != SESSION_SERVING || !s->settled || s->held_off || s->resuming)
@@ -22,7 +22,7 @@ static bool willing(const struct session *s)
 
 static bool is_free(const struct session *s)
 {
-	return willing(s) && !seat_busy(hub_seat(s->hub, s->worker_id, false));
+	return worker_willing(s) && !seat_busy(hub_seat(s->hub, s->worker_id, false));
 }
 
 static bool lists_model(const struct string_set *models, const struct shape *shape)
@@ -36,14 +36,19 @@ static bool lists_model(const struct string_set *models, const struct shape *sha
 	return string_set_has(models, shape->engine) || string_set_has(models, wildcard);
 }
 
-static bool fits(const void *arg, const struct shape *shape)
+bool worker_fits(const struct session *s, const struct shape *shape)
 {
-	const struct session *s = arg;
 	const struct capabilities *c = s->capabilities;
 	if (!shape->kind_known || !(c->kinds & KIND_BIT(shape->kind)))
 		return false;
 	return c->vram_threshold_gb >= shape->vram_gb &&
 	       lists_model(&c->per_kind[shape->kind], shape);
+}
+
+/* And did not refuse it lately. */
+static bool fits(const void *arg, const struct shape *shape)
+{
+	return worker_fits(arg, shape) && !session_refusal(arg, shape->key);
 }
 
 static bool skip(const void *arg, const char *job_id)
@@ -76,6 +81,7 @@ static void offer(struct session *s, struct hold *hold, const struct job_record 
 {
 	struct hub *h = s->hub;
 	hold->bytes = makes_bytes(job);
+	hold->shape = shape_key(job);
 	hold_move(h, hold, HOLD_OFFERED);
 	if (session_past(s, job->id) != PAST_NONE)
 		session_set_past(s, job->id, PAST_NONE);
@@ -112,7 +118,7 @@ static void reserved(void *arg, const struct err *err, bool changed, const struc
 		not_reserved(h, a, err);
 		if (s && !err->code)
 			dispatch_session(s);
-	} else if (hold && s && willing(s)) {
+	} else if (hold && s && worker_willing(s)) {
 		offer(s, hold, job);
 	} else {
 		if (!hold)

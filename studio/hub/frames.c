@@ -58,6 +58,7 @@ static void set_current(struct session *s, const char *job_id)
 
 static void heartbeat(struct session *s, struct worker_frame *f)
 {
+	session_reconsider(s, f->capabilities);
 	capabilities_free(s->capabilities);
 	s->capabilities = steal(&f->capabilities);
 	set_current(s, f->job_id);
@@ -115,12 +116,15 @@ static void accept_frame(struct session *s, struct worker_frame *f)
 static void reject_frame(struct session *s, struct worker_frame *f)
 {
 	struct hold *hold = hold_of_session(s, f->job_id);
-	log_info(s->hub->d.log, "hub", f->job_id, "%s rejected the offer", s->worker_id);
+	log_info(s->hub->d.log, "hub", f->job_id, "%s rejected the offer: %.200s", s->worker_id,
+		 f->text ? f->text : "no reason given");
 	forget_current(s, f->job_id);
 	if (!hold || hold->state != HOLD_OFFERED)
 		return;
 	s->held_off = true;
 	session_shun(s, f->job_id, f->code ? SHUN_BUSY_MS : SHUN_OTHER_MS);
+	if (!f->code) /* no matter of the moment: the next job like it would fare no better */
+		session_refuses(s, hold->shape, f->text, SHUN_OTHER_MS);
 	hold_release(s->hub, hold, "rejected");
 }
 

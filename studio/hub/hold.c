@@ -56,6 +56,7 @@ void hold_drop(struct hub *h, struct hold *hold)
 	list_remove(&hold->seat->holds, &hold->node);
 	HASH_DEL(h->holds, hold);
 	free(hold->job_id);
+	free(hold->shape);
 	free(hold->detail);
 	free(hold);
 }

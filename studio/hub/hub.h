@@ -45,6 +45,8 @@ void hub_upload_done(struct hub *h, const char *worker_id, const char *job_id);
 /* What the API shows; new references. {state: "connected"|"lost"|…, since, currentJob,
  * lastHeartbeat, features, capabilities} or NULL when not connected. */
 json_t *hub_worker_status(const struct hub *h, const char *worker_id);
+/* Why a queued job is not at work yet, for people; NULL when it is not queued here. free() it. */
+char *hub_job_waiting(const struct hub *h, const struct job_record *job);
 /* {stage, fraction, detail, at} of a job in work, or NULL. */
 json_t *hub_job_progress(const struct hub *h, const char *job_id);
 

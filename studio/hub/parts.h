@@ -43,6 +43,7 @@ struct hold {
 	struct list_node node; /* seat.holds */
 	uint64_t no;	       /* a later hold of the same job has another */
 	char *job_id;
+	char *shape; /* its key, since the offer; NULL before */
 	struct seat *seat;
 	uint64_t session; /* number of the socket its frames belong to; 0: none */
 	enum hold_state state;
@@ -77,6 +78,7 @@ enum window { WINDOW_FEATURES, WINDOW_RESUME, WINDOW_CLOSED };
 enum past { PAST_NONE, PAST_ENDED, PAST_WITHDRAWN, PAST_CANCELLED };
 #define PAST_MAX	16
 #define SHUN_MAX	8
+#define REFUSED_MAX	16
 #define LOG_BURST	5000	   /* lines at once; 100 a second in the long run */
 #define LOG_BURST_BYTES (1u << 20) /* as well; 64 KB a second in the long run */
 
@@ -86,6 +88,11 @@ struct past_job {
 };
 struct shunned { /* not offered to this worker for a while */
 	char *job_id;
+	uint64_t until_ms;
+};
+
+struct refusal { /* jobs of this shape are not offered to this worker for a while */
+	char *shape, *why;
 	uint64_t until_ms;
 };
 
@@ -122,7 +129,8 @@ struct session {
 	int64_t since_ms, beat_ms;
 	struct past_job past[PAST_MAX];
 	struct shunned shunned[SHUN_MAX];
-	size_t next_past, next_shunned;
+	struct refusal refused[REFUSED_MAX];
+	size_t next_past, next_shunned, next_refused;
 	uint64_t log_lines, log_bytes, log_budget_ms;
 	size_t resuming; /* reclaims under way */
 	struct names keep, drop;
@@ -180,7 +188,18 @@ void hold_finished(
 bool makes_bytes(const struct job_record *job);
 bool seat_busy(const struct seat *seat);
 
+/* ---- refusal.c: what a worker said it can't do now or ever ---- */
+/* For a while, or until what it can do changes. why: as the worker wrote it. */
+void session_refuses(struct session *s, const char *shape, const char *why, uint64_t ms);
+/* NULL when it did not refuse that lately. */
+const struct refusal *session_refusal(const struct session *s, const char *shape);
+/* What was refused is asked again when these differ from the last ones. */
+void session_reconsider(struct session *s, const struct capabilities *now);
+void session_refusals_free(struct session *s);
+
 /* ---- dispatch.c ---- */
+bool worker_willing(const struct session *s);			      /* apart from what it holds */
+bool worker_fits(const struct session *s, const struct shape *shape); /* could serve it */
 void dispatch_session(struct session *s); /* finds a job for the worker, when it is free */
 void dispatch_job(struct hub *h, struct backlog_job *job); /* finds a worker for the job */
 

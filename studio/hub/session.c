@@ -39,6 +39,7 @@ void session_free(struct session *s)
 		free(s->past[i].job_id);
 	for (size_t i = 0; i < SHUN_MAX; i++)
 		free(s->shunned[i].job_id);
+	session_refusals_free(s);
 	names_free(&s->keep);
 	names_free(&s->drop);
 	free(s);

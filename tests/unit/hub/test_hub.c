@@ -391,6 +391,102 @@ static void test_transient_reject(void **state)
 	drop_frames(&w);
 }
 
+static char *waiting(struct studio *s, const char *id)
+{
+	char *text = hub_job_waiting(s->hub, job_now(s, id));
+	return text ? text : xstrdup("");
+}
+
+/* A reason of the worker's own holds for every job like it: no loop through the queue. */
+static void test_reject_for_good(void **state)
+{
+	struct studio *s = *state;
+	static struct worker w, b;
+	admit(s, "wk-1");
+	admit(s, "wk-2");
+	join(s, &w, "wk-1");
+	beat(&w);
+	auto_free char *one = job_submit(s, "llm", "synthetic");
+	auto_free char *two = job_submit(s, "llm", "synthetic");
+	assert_string_equal(offered(&w), one);
+	say(&w, frame_reject(one, "needs 2.0 GB, 1.0 GB is free", NULL));
+	assert_int_equal(job_now(s, one)->attempts, 0);
+	for (int i = 0; i < 11; i++) {
+		beat(&w);
+		assert_null(offered(&w));
+		pass(s, 5000);
+	}
+	auto_free char *why = waiting(s, one);
+	assert_string_equal(
+	    why, "wk-1 refused it: needs 2.0 GB, 1.0 GB is free; asked again within a minute");
+	auto_free char *other = job_submit(s, "image", "synthetic");
+	assert_string_equal(offered(&w), other); /* of another shape */
+	say(&w, frame_reject(other, "busy", "busy"));
+
+	join(s, &b, "wk-2");
+	beat(&b);
+	assert_string_equal(offered(&b), one); /* others are asked */
+	say(&b, frame_accept(one));
+	auto_free char *busy = waiting(s, two);
+	assert_string_equal(busy, "waits for a free worker; 1 serves it; wk-1 refused it: needs "
+				  "2.0 GB, 1.0 GB is free");
+	queue_cancel(s->queue, other, job_got, s);
+	pass(s, 5000);
+	beat(&w);
+	assert_string_equal(offered(&w), two); /* a minute later it is asked again */
+	drop_frames(&w);
+	drop_frames(&b);
+}
+
+static void test_reject_until_capabilities_change(void **state)
+{
+	struct studio *s = *state;
+	static struct worker w;
+	admit(s, "wk-1");
+	join(s, &w, "wk-1");
+	beat(&w);
+	auto_free char *id = job_submit(s, "llm", "synthetic");
+	assert_string_equal(offered(&w), id);
+	say(&w, frame_reject(id, "there is no room", NULL));
+	struct capabilities *c = able();
+	c->presence = PRESENCE_ACTIVE; /* no matter */
+	beat_with(&w, c, NULL);
+	assert_null(offered(&w));
+	c = able();
+	c->vram_threshold_gb = 10;
+	beat_with(&w, c, NULL);
+	assert_string_equal(offered(&w), id);
+	say(&w, frame_reject(id, "there is still no room", NULL));
+	drop_frames(&w);
+}
+
+static void test_why_a_job_waits(void **state)
+{
+	struct studio *s = *state;
+	static struct worker w;
+	auto_free char *id = job_submit(s, "llm", "synthetic");
+	auto_free char *nobody = waiting(s, id);
+	assert_string_equal(nobody, "no worker is connected");
+	admit(s, "wk-1");
+	join(s, &w, "wk-1");
+	struct capabilities *small = able();
+	small->vram_threshold_gb = 1;
+	beat_with(&w, small, NULL);
+	auto_free char *none = waiting(s, id);
+	assert_non_null(strstr(none, "none of the 1 connected worker(s) offers this model"));
+	struct capabilities *c = able();
+	c->auto_enabled = false;
+	beat_with(&w, c, NULL);
+	auto_free char *mine = job_submit(s, "llm", "synthetic");
+	auto_free char *paused = waiting(s, mine);
+	assert_string_equal(paused,
+			    "1 worker(s) that serve it are paused or in use by their owners");
+	beat(&w);
+	assert_string_equal(offered(&w), id);
+	assert_null(hub_job_waiting(s->hub, job_now(s, id)));
+	drop_frames(&w);
+}
+
 static void expect_offer(struct studio *s, struct worker *w, struct capabilities *c, bool yes)
 {
 	beat_with(w, c, NULL);
@@ -1021,6 +1117,9 @@ int main(void)
 	    TEST(test_withdrawn_and_accepted_late),
 	    TEST(test_accepted_too_late),
 	    TEST(test_transient_reject),
+	    TEST(test_reject_for_good),
+	    TEST(test_reject_until_capabilities_change),
+	    TEST(test_why_a_job_waits),
 	    TEST(test_selection),
 	    TEST(test_earliest_connected_first),
 	    TEST(test_unserveable_jobs_do_not_block),
