@@ -116,7 +116,7 @@ static void bury(struct host *h)
 		if (s->state != WARM_GONE)
 			continue;
 		list_remove(&h->servers, &s->node);
-		server_free(s);
+		server_drop(s);
 	}
 }
 
@@ -188,7 +188,7 @@ static void abandon(struct host *h, struct server *s)
 	}
 	/* What left its group too: nothing outlives us. */
 	orphan_sweep(s->orphan.mark);
-	server_free(s);
+	server_drop(s);
 }
 
 void host_free(struct host *h)

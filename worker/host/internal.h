@@ -83,7 +83,7 @@ bool warm_can_move(enum warm_state from, enum warm_state to);
 const char *warm_state_name(enum warm_state st);
 /* Ends it; to is unloading or failed (why says the reason). Does nothing when it ends already. */
 void server_end(struct server *s, enum warm_state to, const struct err *why);
-void server_free(struct server *s);
+void server_drop(struct server *s);
 static inline bool server_live(const struct server *s)
 {
 	return s->state == WARM_LOADING || s->state == WARM_LOADED;

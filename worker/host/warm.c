@@ -103,7 +103,7 @@ static void swept(struct work *w)
 	struct server *s = container_of(w, struct server, sweep);
 	s->sweeping = false;
 	if (s->abandoned) {
-		server_free(s);
+		server_drop(s);
 		return;
 	}
 	if (s->swept)
@@ -419,7 +419,7 @@ struct server *server_start(struct host *h, const struct warm_spec *spec, bool s
 	return s;
 }
 
-void server_free(struct server *s)
+void server_drop(struct server *s)
 {
 	stop_timers(s);
 	timer_stop(&s->memory_check);
