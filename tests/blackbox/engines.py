@@ -112,12 +112,14 @@ class Engines:
         self.driver = threading.Thread(target=self.drive, daemon=True)
         self.driver.start()
 
-    def install(self, fake, programs):
+    def install(self, fake, programs=None):
+        """Also in the place of one that is there."""
         name = fake.stem.removeprefix("fake_").replace("_", "-")
         if programs is None or name in programs:
-            program = self.models / "bin" / name
-            program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -S "{fake}" "$@"\n')
-            program.chmod(0o755)
+            new = self.dir / name
+            new.write_text(f'#!/bin/sh\nexec "{sys.executable}" -S "{fake}" "$@"\n')
+            new.chmod(0o755)
+            new.rename(self.models / "bin" / name)
 
     def __enter__(self):
         return self
