@@ -147,7 +147,7 @@ class Engine:
         self.args, self.ready = args, False
         self.lock = threading.Lock()
         self.name = pathlib.Path(args["model"]).stem
-        self.english_only = ".en" in pathlib.Path(args["model"]).name
+        self.english_only = ".en" in pathlib.Path(args["model"]).name  # also x.english.bin
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -206,8 +206,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return self.json(500, {"error": "failed to process audio"})
         instead = faults.job(f"{seconds:.1f} s")
         if not self.work(engine):
-            faults.say("client disconnected, aborted processing")
             faults.diary("dropped")
+            faults.say("client disconnected, aborted processing")
             self.close_connection = True
         elif instead is not None:
             self.reply(200, "application/json", instead)
