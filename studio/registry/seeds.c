@@ -1,4 +1,5 @@
-/* seeds.c - the models every studio starts with: one of each synthetic kind and a spoken voice.
+/* seeds.c - the models every studio starts with: one of each synthetic kind, a spoken voice and
+ * the recogniser that distributions bring.
  * SPDX-License-Identifier: MIT */
 #include <string.h>
 
@@ -18,6 +19,7 @@ static const struct seed seeds[] = {
     {"synthetic-tts", "audio_tts", "synthetic", NULL},
     {"synthetic-video", "video", "synthetic", NULL},
     {"espeak-en", "audio_tts", "espeak-ng", "{\"voice\":\"en\"}"},
+    {"pocketsphinx-en", "audio_stt", "pocketsphinx", "{\"language\":\"en\"}"},
 };
 
 /* The four numbers are what a worker of another make may insist on; the synthetic engines ignore

@@ -188,7 +188,7 @@ class OpenApi(unittest.TestCase):
     def models(self, call):
         one = PREFIX + "/models/{modelId}"
         ids = [m["id"] for m in call("GET", PREFIX + "/models", 200)["models"]]
-        self.assertEqual(sorted(ids), ["espeak-en", "synthetic-image", "synthetic-llm", "synthetic-stt", "synthetic-tts", "synthetic-video"])
+        self.assertEqual(sorted(ids), ["espeak-en", "pocketsphinx-en", "synthetic-image", "synthetic-llm", "synthetic-stt", "synthetic-tts", "synthetic-video"])
         call("GET", one, 200, modelId="espeak-en")
         call("GET", one, 404, modelId="nothing")
         model = {"kind": "image", "vramGbEstimate": 6, "defaults": {"steps": 4},

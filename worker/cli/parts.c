@@ -19,21 +19,34 @@ static const struct {
     {"whisper-server", offsetof(struct options, whisper_server_path)},
     {"piper", offsetof(struct options, piper_path)},
     {"espeak-ng", offsetof(struct options, espeak_ng_path)},
-    {"pocketsphinx", offsetof(struct options, pocketsphinx_path)},
-    {"pocketsphinx_continuous", offsetof(struct options, pocketsphinx_path)},
     {"ffmpeg", offsetof(struct options, ffmpeg_path)},
     {"onnxruntime", offsetof(struct options, onnxruntime_path)},
 };
 
+/* pocketsphinx 5 is another program than the pocketsphinx_continuous of before, with another way to
+ * be asked: the one that the owner did not name is not to be found. */
+static size_t recogniser(struct program_path *out, const char *path)
+{
+	static const char no_program[] = "/dev/null";
+	const char *slash = strrchr(path, '/');
+	bool before = strcmp(slash ? slash + 1 : path, "pocketsphinx_continuous") == 0;
+	if (!path[0])
+		return 0;
+	out[0] = (struct program_path){"pocketsphinx", before ? no_program : path};
+	out[1] = (struct program_path){"pocketsphinx_continuous", before ? path : no_program};
+	return 2;
+}
+
 void parts_programs(struct program_path out[PROGRAMS_MAX], const struct options *o)
 {
 	size_t n = 0;
-	_Static_assert(ARRAY_LEN(programs) < PROGRAMS_MAX, "and one that ends the list");
+	_Static_assert(ARRAY_LEN(programs) + 3 <= PROGRAMS_MAX, "two recognisers and the end");
 	for (size_t i = 0; i < ARRAY_LEN(programs); i++) {
 		const char *path = *(char *const *)((const char *)o + programs[i].offset);
 		if (path[0])
 			out[n++] = (struct program_path){programs[i].name, path};
 	}
+	n += recogniser(out + n, o->pocketsphinx_path);
 	out[n] = (struct program_path){NULL, NULL};
 }
 

@@ -40,7 +40,7 @@ const struct option option_table[] = {
 	PATH(whisper_server_path, "\"\"", "whisper-server of whisper.cpp"),
 	PATH(piper_path, "\"\"", "piper"),
 	PATH(espeak_ng_path, "\"\"", "espeak-ng"),
-	PATH(pocketsphinx_path, "\"\"", "pocketsphinx_continuous"),
+	PATH(pocketsphinx_path, "\"\"", "pocketsphinx or pocketsphinx_continuous"),
 	PATH(ffmpeg_path, "\"\"", "ffmpeg"),
 	PATH(onnxruntime_path, "\"\"", "libonnxruntime.so of ONNX Runtime"),
 };

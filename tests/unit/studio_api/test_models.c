@@ -123,7 +123,7 @@ static void seeds(void **state)
 	run_clock(&clock);
 	s->ops->model_list(s, count, &seen);
 	run_clock(&clock);
-	assert_int_equal(seen.n, 6);
+	assert_int_equal(seen.n, 7);
 	assert_true(seen.espeak);
 	assert_true(seen.changed_kept);
 	s->ops->close(s);
