@@ -16,6 +16,7 @@
 #include "lib/base/buf.h"
 #include "lib/base/mem.h"
 #include "worker/model/data_url.h"
+#include "worker/model/internal.h"
 
 #define STALL_MS     30000u
 #define TOTAL_MS     (30u * 60 * 1000) /* an answer that drips */
@@ -27,6 +28,7 @@
 struct input {
 	const struct store_deps *d;
 	struct store *store;
+	const struct fetch_policy *policy; /* NULL: the store's, as it is then */
 	char *url, *path;
 	size_t max;
 	input_done *done;
@@ -173,6 +175,7 @@ static bool on_head(void *arg, const struct fetch_head *h)
 	struct input *in = arg;
 	in->status = h->status;
 	in->retry_after_ms = h->retry_after_ms;
+	in->total = h->length;
 	if (h->status != 200)
 		return false;
 	if (h->length != UINT64_MAX && h->length > in->max)
@@ -257,7 +260,7 @@ static void start_try(void *arg)
 	static const struct fetch_events events = {on_head, on_data, on_end};
 	struct input *in = arg;
 	struct fetch_request r = {.url = in->url,
-				  .policy = store_policy(in->store),
+				  .policy = in->policy ? in->policy : store_policy(in->store),
 				  .stall_ms = STALL_MS,
 				  .total_ms = TOTAL_MS};
 	if (in->fd >= 0)
@@ -266,6 +269,7 @@ static void start_try(void *arg)
 	in->tries++;
 	in->status = 0;
 	in->retry_after_ms = in->taken = 0;
+	in->total = UINT64_MAX;
 	in->answered = in->paused = false;
 	buf_reset(&in->filling);
 	in->fetch = fetch_start(in->d->net, &r, &events, in);
@@ -278,18 +282,20 @@ static void start_decode(struct input *in)
 	pool_submit(in->d->pool, &in->work);
 }
 
-struct input *input_fetch(struct store *s, const char *url, const char *path, size_t max,
-			  input_done *done, void *arg)
+struct input *input_fetch_by(struct store *s, const struct fetch_policy *p, const char *url,
+			     const char *path, size_t max, input_done *done, void *arg)
 {
 	struct input *in = xcalloc(1, sizeof *in);
 	in->store = s;
-	in->d = store_parts(s);
+	in->policy = p;
+	in->d = &s->deps;
 	in->url = xstrdup(url);
 	in->path = xstrdup(path);
 	in->max = max;
 	in->done = done;
 	in->arg = arg;
 	in->fd = -1;
+	in->total = UINT64_MAX;
 	buf_init(&in->writing, PIECE);
 	buf_init(&in->filling, PIECE);
 	if (data_url(url))
@@ -297,6 +303,18 @@ struct input *input_fetch(struct store *s, const char *url, const char *path, si
 	else
 		start_try(in);
 	return in;
+}
+
+struct input *input_fetch(struct store *s, const char *url, const char *path, size_t max,
+			  input_done *done, void *arg)
+{
+	return input_fetch_by(s, NULL, url, path, max, done, arg);
+}
+
+uint64_t input_taken(const struct input *in, uint64_t *total)
+{
+	*total = in->total;
+	return in->taken;
 }
 
 void input_cancel(struct input *in)

@@ -17,6 +17,11 @@ typedef void input_done(void *arg, const struct err *err, bool retryable);
  * copied; the folder of `path` exists, and what is at `path` after an error is of no use. */
 struct input *input_fetch(struct store *s, const char *url, const char *path, size_t max,
 			  input_done *done, void *arg);
+/* The same by rules of its own; p outlives it. */
+struct input *input_fetch_by(struct store *s, const struct fetch_policy *p, const char *url,
+			     const char *path, size_t max, input_done *done, void *arg);
+/* Bytes that came so far; *total UINT64_MAX: not known. */
+uint64_t input_taken(const struct input *in, uint64_t *total);
 void input_cancel(struct input *in); /* no event follows; NULL allowed */
 
 #endif

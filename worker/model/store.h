@@ -41,8 +41,6 @@ void store_free(struct store *s); /* downloads stop where they are; their ledger
 void store_configure(struct store *s, const struct store_limits *l);
 /* What addresses that a peer named may lead to; valid until the next store_configure(). */
 const struct fetch_policy *store_policy(const struct store *s);
-/* What it was made with: for the inputs of this room (input.c). */
-const struct store_deps *store_parts(const struct store *s);
 
 struct store_progress {	      /* of all files of one hold together */
 	const char *filename; /* the one that is being worked on */
