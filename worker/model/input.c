@@ -48,7 +48,7 @@ struct input {
 	bool busy;
 
 	struct buf filling;
-	uint64_t taken;	      /* bytes of this try */
+	uint64_t taken, total; /* bytes of this try; total UINT64_MAX: not said */
 	struct err err;	      /* why we stopped it */
 	struct fetch_end end; /* of this try, once `answered` */
 };
