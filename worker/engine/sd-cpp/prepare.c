@@ -1,0 +1,142 @@
+/* prepare.c - before the engine is asked: the pictures a job starts from, the request, and the name
+ * of a flag that changed. SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <string.h>
+
+#include "lib/base/mem.h"
+#include "lib/loop/child.h"
+#include "worker/engine/sd-cpp/run.h"
+
+#define HELP_MS	  5000
+#define FFMPEG_MS 30000
+
+static const char old_flag[] = "--qwen-image-zero-cond-t";
+
+static void go_on(struct engine_run *r)
+{
+	if (r->engine->server)
+		server_start(r);
+	else
+		cli_start(r);
+}
+
+static void cancelled(struct engine_run *r)
+{
+	struct err e = ERR_INIT;
+	err_set(&e, ECANCELED, "cancelled");
+	run_finish(r, &e, false);
+}
+
+/* ---- zeroCondT: a flag of its own until spring 2026, a model argument since ---- */
+
+static void help_line(void *arg, int fd, const char *line)
+{
+	struct engine_run *r = arg;
+	(void)fd;
+	if (strstr(line, old_flag))
+		r->engine->old_zero_flag = true;
+}
+
+static void help_ended(void *arg, const struct child_end *end)
+{
+	struct engine_run *r = arg;
+	(void)end;
+	r->child = NULL;
+	if (r->cancelled)
+		cancelled(r);
+	else
+		go_on(r);
+}
+
+/* Whether --help has to be read first. */
+static bool ask_help(struct engine_run *r)
+{
+	static const struct child_events events = {.line = help_line, .end = help_ended};
+	struct sd *sd = r->engine;
+	const char *program = sd->server ? sd->server : sd->cli;
+	const char *argv[] = {program, "--help", NULL};
+	struct child_spec spec = {.argv = argv, .deadline_ms = HELP_MS};
+	struct err e = ERR_INIT;
+	if (!r->plan.zero_cond_t || (sd->zero_flag_of && strcmp(sd->zero_flag_of, program) == 0))
+		return false;
+	str_replace(&sd->zero_flag_of, program);
+	sd->old_zero_flag = false;
+	r->child = child_start(sd->env.loop, &spec, &events, r, &e);
+	return r->child != NULL; /* the start that follows says what is wrong */
+}
+
+/* ---- pictures ---- */
+
+static void prepare_work(struct work *w)
+{
+	struct engine_run *r = container_of(w, struct engine_run, work);
+	if (inputs_prepare(&r->inputs, &r->work_err) < 0 || !r->engine->server)
+		return;
+	r->body =
+	    request_body(&r->plan, &r->inputs, r->loras, r->n_loras, &r->body_len, &r->work_err);
+}
+
+static void converted(void *arg, const struct err *err)
+{
+	struct engine_run *r = arg;
+	r->transcode = NULL;
+	if (err)
+		run_finish(r, err, false);
+	else
+		prepare_start(r);
+}
+
+static void no_progress(void *arg, double fraction)
+{
+	(void)arg;
+	(void)fraction;
+}
+
+/* A GIF, BMP or AVIF, once: what ffmpeg made is a PNG. */
+static int convert(struct engine_run *r, struct err *e)
+{
+	static const struct transcode_events events = {.progress = no_progress, .end = converted};
+	enum input_kind k = r->inputs.odd;
+	char *path = xasprintf("%s/odd-%d.png", r->job->scratch, (int)k);
+	struct transcode_spec spec = {
+	    .ffmpeg = r->engine->ffmpeg,
+	    .job_id = r->job->job_id,
+	    .input = r->inputs.path[k],
+	    .output = path,
+	    .ext = "png",
+	    .demuxer = r->inputs.demuxer,
+	    .deadline_ms = FFMPEG_MS,
+	};
+	r->transcode = transcode_start(&r->engine->env, &spec, &events, r, e);
+	free(r->inputs.path[k]);
+	r->inputs.path[k] = path;
+	return r->transcode ? 0 : -e->code;
+}
+
+static void prepared(struct engine_run *r)
+{
+	if (r->cancelled) {
+		cancelled(r);
+		return;
+	}
+	bool odd = r->work_err.code == ENOTSUP && r->inputs.demuxer && r->engine->ffmpeg;
+	if (odd && !r->through_ffmpeg[r->inputs.odd]) {
+		r->through_ffmpeg[r->inputs.odd] = true;
+		struct err e = ERR_INIT;
+		if (convert(r, &e) < 0)
+			run_finish(r, &e, true);
+		return;
+	}
+	if (r->work_err.code) {
+		struct err e = r->work_err;
+		run_finish(r, &e, e.code == ENOSPC || e.code == ENOMEM || e.code == EIO);
+		return;
+	}
+	if (!ask_help(r))
+		go_on(r);
+}
+
+void prepare_start(struct engine_run *r)
+{
+	run_pool(r, prepare_work, prepared);
+}

@@ -1,0 +1,118 @@
+/* run.h - one job of this engine, and what its files share.
+ *
+ *   (fetching the ──▶ preparing ──▶ asking sd-server ──▶ checking ──▶ (video: ffmpeg) ──▶ over
+ *    programs)        (prepare.c)   or running sd-cli    (outcome.c)
+ *   (programs.c)                    (server.c, cli.c)
+ *
+ * One thing is under way at a time; what runs in the pool is waited for before the job ends.
+ * SPDX-License-Identifier: MIT */
+#ifndef SD_CPP_RUN_H
+#define SD_CPP_RUN_H
+
+#include "lib/net/fetch.h"
+#include "worker/engine/output.h"
+#include "worker/engine/sd-cpp/files.h"
+#include "worker/engine/sd-cpp/inputs.h"
+#include "worker/engine/sd-cpp/plan.h"
+#include "worker/engine/sd-cpp/says.h"
+#include "worker/engine/sd-cpp/scan.h"
+#include "worker/engine/sd-cpp/spool.h"
+#include "worker/engine/transcode.h"
+#include "worker/host/served.h"
+
+struct sd {
+	struct engine base;
+	struct engine_env env; /* a copy */
+	char *models_root;
+	char *server, *cli, *ffmpeg; /* NULL: not found */
+	char version[128], remedy[700];
+	bool fetching; /* a job is downloading them */
+	struct facts facts;
+	char *zero_flag_of; /* the program that was asked for: */
+	bool old_zero_flag; /* whether it has --qwen-image-zero-cond-t */
+};
+
+struct engine_run {
+	struct sd *engine;
+	const struct engine_job *job;
+	const struct engine_events *ev;
+	void *arg;
+	struct plan plan;
+	struct standing standing;
+	bool cancelled;
+	struct prebuilt *prebuilt; /* while fetching the programs */
+
+	/* preparing */
+	struct inputs inputs;
+	char **loras;
+	size_t n_loras;
+	char *body; /* for sd-server */
+	size_t body_len;
+	bool through_ffmpeg[INPUT_KINDS];
+
+	/* in the pool; `then` follows on the loop, not after a cancellation */
+	struct work work;
+	bool working;
+	void (*then)(struct engine_run *r);
+	struct err work_err;
+	bool ending; /* only the pool is waited for: */
+	struct err end_err;
+	bool end_retryable;
+
+	struct transcode *transcode;
+
+	/* sd-server */
+	struct served *served;
+	char *base_url, *dir, id[80];
+	struct fetch *fetch;
+	int status;
+	struct scan scan;
+	struct spool *spool;
+	struct err stream_err; /* why the stream was stopped */
+	struct timer timer;    /* also of programs.c */
+	uint64_t asked_ms;
+	bool done_said;	      /* the answer is about to be there */
+	char error_line[200]; /* the first of this try */
+
+	/* sd-cli */
+	struct child *child;
+	struct output output;
+	struct timer silence;
+	bool silent;
+
+	/* what the engine made, and what becomes of it */
+	unsigned attempt;
+	char *raw, *result;
+	int raw_width, raw_height;
+};
+
+void run_finish(struct engine_run *r, const struct err *error, bool retryable);
+void run_pool(struct engine_run *r, void (*work)(struct work *), void (*then)(struct engine_run *));
+/* One line of output, of either program: progress, and the first error. True when it moved. */
+bool run_line(struct engine_run *r, int fd, const char *text);
+/* The words of an engine, without "[ERROR] file.cpp:123 - ". */
+const char *run_words(const char *line);
+/* A new name for what the engine makes, so that an earlier try in the pool can't spoil it. */
+void run_name_raw(struct engine_run *r);
+
+void sd_look(struct sd *sd); /* for the programs, again */
+bool sd_present(const struct sd *sd);
+
+/* Of a run that has started nothing yet; goes on with prepare_start(). */
+void programs_start(struct engine_run *r);
+void programs_cancel(struct engine_run *r);
+
+void prepare_start(struct engine_run *r);
+
+void server_start(struct engine_run *r);
+void server_cancel(struct engine_run *r);
+
+int cli_check(const struct engine_run *r, struct err *e) MUST_CHECK;
+void cli_start(struct engine_run *r);
+
+/* Looks at r->raw; `then` follows with r->work_err set when it is not what was asked for. */
+void outcome_check(struct engine_run *r, void (*then)(struct engine_run *));
+/* Makes the result of what was checked, and ends the run. */
+void outcome_deliver(struct engine_run *r);
+
+#endif
