@@ -70,7 +70,8 @@ struct server {
 	uint64_t served;      /* leases that ended well or not */
 	uint64_t free_before; /* GPU memory at its start; 0: not known */
 	uint64_t free_at_end; /* when it was told to end */
-	uint64_t held;	      /* GPU memory seen to be taken; 0: not measured */
+	uint64_t window_free; /* when measuring began; 0: it does not */
+	uint64_t held;	      /* GPU memory seen to be taken */
 	bool measured;
 };
 
@@ -129,7 +130,8 @@ enum room { ROOM_THERE, ROOM_LATER, ROOM_NEVER };
 enum room room_make(struct host *h, const struct warm_spec *spec, struct err *e);
 /* What its end gives back, as far as it is known. */
 uint64_t room_held(const struct server *s);
-/* Looks at how much the server takes, while nothing else changes. */
+/* How much the server takes is seen in what is free before and after it loads or works. */
+void room_measure_from_now(struct server *s);
 void room_measure(struct server *s);
 /* Whether the memory of a server that ended is back. */
 bool room_returned(const struct server *s, uint64_t *free_now);

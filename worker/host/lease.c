@@ -145,8 +145,11 @@ static void tell_ready(struct lease *l)
 	struct server *s = l->server;
 	struct warm w = s->warm;
 	/* What it said of earlier jobs isn't this one's error. */
-	if (server_ready_leases(s) == 0 && s->served)
-		lines_forget(&s->lines);
+	if (server_ready_leases(s) == 0) {
+		if (s->served)
+			lines_forget(&s->lines);
+		room_measure_from_now(s);
+	}
 	l->ready = true;
 	s->warm.fresh = false;
 	l->ev.ready(l->arg, &w);

@@ -62,6 +62,10 @@ static void look(struct host *h, struct look *l)
 	l->free = minus(l->gpu.free, h->limits.margin_bytes);
 	list_each (n, &h->servers)
 		look_at(l, list_entry(n, struct server, node));
+	/* Measurements of two servers at once count some memory twice. */
+	uint64_t most = minus(minus(l->gpu.total, h->limits.margin_bytes), l->free);
+	if (l->idle > most)
+		l->idle = most;
 }
 
 /* Beyond what this machine can ever give. */
@@ -164,19 +168,23 @@ enum room room_make(struct host *h, const struct warm_spec *spec, struct err *e)
 	return ROOM_LATER;
 }
 
+/* What changes while it stands idle is the doing of other programs. */
+void room_measure_from_now(struct server *s)
+{
+	struct gpu_memory now;
+	device_gpu_memory(s->host->device, &now);
+	s->window_free = now.free;
+}
+
 void room_measure(struct server *s)
 {
 	struct gpu_memory now;
-	struct host *h = s->host;
-	device_gpu_memory(h->device, &now);
-	if (!s->free_before || !now.measured)
+	device_gpu_memory(s->host->device, &now);
+	if (!s->window_free || !now.measured)
 		return;
-	uint64_t taken = minus(s->free_before, now.free);
-	/* Those that came after it took their part of the difference. */
-	for (struct list_node *n = s->node.next; n != &h->servers.head; n = n->next)
-		taken = minus(taken, room_held(list_entry(n, struct server, node)));
-	if (taken > s->held)
-		s->held = taken;
+	/* It may have given back some of what it had. */
+	s->held = minus(s->held + s->window_free, now.free);
+	s->window_free = now.free;
 	s->measured = true;
 }
 

@@ -401,7 +401,7 @@ struct server *server_start(struct host *h, const struct warm_spec *spec, bool s
 	spec_copy(&s->spec, spec);
 	list_push_back(&h->servers, &s->node);
 	device_gpu_memory(h->device, &m);
-	s->free_before = m.free;
+	s->free_before = s->window_free = m.free;
 	s->poll_ms = POLL_FIRST_MS;
 	warm_move(s, WARM_LOADING);
 	if (begin(s, &e) < 0) {
