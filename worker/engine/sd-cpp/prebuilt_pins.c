@@ -126,9 +126,9 @@ static bool can_open(const char *library)
 static void look_at_os(char *out, size_t size)
 {
 	char *text = NULL, *line, *rest;
-	size_t used = 0;
+	size_t used = 0, len;
 	out[0] = '\0';
-	if (fs_read("/etc/os-release", 64u << 10, &text, NULL, NULL))
+	if (fs_read("/etc/os-release", 64u << 10, &text, &len, NULL))
 		return;
 	rest = text;
 	while ((line = strsep(&rest, "\n"))) {
