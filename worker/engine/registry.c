@@ -11,6 +11,8 @@
 
 extern const struct engine_ops synthetic_engine;
 extern const struct engine_ops espeak_ng_engine;
+extern const struct engine_ops onnx_engine;
+extern const struct engine_ops sd_cpp_engine;
 extern const struct engine_ops llama_cpp_engine;
 extern const struct engine_ops whisper_cpp_engine;
 extern const struct engine_ops pocketsphinx_engine;
@@ -19,6 +21,8 @@ extern const struct engine_ops piper_engine;
 static const struct engine_ops *const table[] = {
     &synthetic_engine,
     &espeak_ng_engine,
+    &onnx_engine,
+    &sd_cpp_engine,
     &llama_cpp_engine,
     &whisper_cpp_engine,
     &pocketsphinx_engine,

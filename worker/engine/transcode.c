@@ -10,7 +10,7 @@
 #include "lib/base/mem.h"
 #include "lib/fs/fs.h"
 #include "lib/loop/child.h"
-#include "worker/engine/output.h"
+#include "lib/loop/output.h"
 
 #define MAX_ARGS 64
 

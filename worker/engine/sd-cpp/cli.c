@@ -14,7 +14,7 @@
 
 /* sd-cli reads LoRAs from tags in the prompt, and a tag may hold any path: a stranger's tag must
  * not reach it. Without a LoRA of the model it looks for none. */
-int cli_check(const struct engine_run *r, struct err *e)
+int sd_cli_check(const struct engine_run *r, struct err *e)
 {
 	const struct plan *p = &r->plan;
 	if (strlen(p->prompt) > MAX_PROMPT || strlen(p->negative) > MAX_PROMPT)
@@ -22,7 +22,7 @@ int cli_check(const struct engine_run *r, struct err *e)
 			       "a prompt of more than %d bytes is too long for sd-cli; "
 			       "sd-server takes it",
 			       MAX_PROMPT);
-	if (files_loras(r->job->source) && (strstr(p->prompt, TAG) || strstr(p->negative, TAG)))
+	if (sd_files_loras(r->job->source) && (strstr(p->prompt, TAG) || strstr(p->negative, TAG)))
 		return err_set(e, EINVAL,
 			       "the prompt must not hold " TAG
 			       "…> tags; LoRAs are files of the model");
@@ -33,7 +33,7 @@ static void failed(struct engine_run *r, int code, const char *words)
 {
 	struct err e = ERR_INIT;
 	err_set(&e, code, "sd-cli: %s", r->error_line[0] ? r->error_line : words);
-	run_finish(r, &e, true);
+	sd_run_finish(r, &e, true);
 }
 
 static void checked(struct engine_run *r)
@@ -59,7 +59,7 @@ static void ended(void *arg, const struct child_end *end)
 		failed(r, EIO, words);
 	} else if (end->exit_code != 0) {
 		snprintf(words, sizeof words, "it failed with exit code %d", end->exit_code);
-		failed(r, EIO, end->first_error[0] ? run_words(end->first_error) : words);
+		failed(r, EIO, end->first_error[0] ? sd_run_words(end->first_error) : words);
 	} else {
 		outcome_check(r, checked);
 	}
@@ -74,7 +74,7 @@ static void too_silent(void *arg)
 
 static void watch(struct engine_run *r)
 {
-	timer_start(&r->silence, r->engine->env.clock, plan_patience(&r->plan).silence_ms,
+	timer_start(&r->silence, r->engine->env.clock, sd_plan_patience(&r->plan).silence_ms,
 		    too_silent, r);
 }
 
@@ -84,7 +84,7 @@ static void line(void *arg, int fd, const char *text)
 	struct saying said = says(text);
 	if (said.what != SAYS_LOADING && said.what != SAYS_STEP)
 		output_line(&r->output, text);
-	if (run_line(r, fd, text) && !r->silent)
+	if (sd_run_line(r, fd, text) && !r->silent)
 		watch(r);
 }
 
@@ -102,32 +102,32 @@ static char *tagged(const struct engine_run *r)
 static void settings(const struct engine_run *r, struct args *a)
 {
 	const struct plan *p = &r->plan;
-	args_add(a, "-W");
-	args_printf(a, "%" PRId64, p->width);
-	args_add(a, "-H");
-	args_printf(a, "%" PRId64, p->height);
-	args_add(a, "--steps");
-	args_printf(a, "%" PRId64, p->steps);
-	args_add(a, "--cfg-scale");
-	args_printf(a, "%.6g", p->cfg_scale);
-	args_add(a, "--seed");
-	args_printf(a, "%" PRIu64, p->seed);
-	args_add(a, "--strength");
-	args_printf(a, "%.6g", p->strength);
+	sd_args_add(a, "-W");
+	sd_args_printf(a, "%" PRId64, p->width);
+	sd_args_add(a, "-H");
+	sd_args_printf(a, "%" PRId64, p->height);
+	sd_args_add(a, "--steps");
+	sd_args_printf(a, "%" PRId64, p->steps);
+	sd_args_add(a, "--cfg-scale");
+	sd_args_printf(a, "%.6g", p->cfg_scale);
+	sd_args_add(a, "--seed");
+	sd_args_printf(a, "%" PRIu64, p->seed);
+	sd_args_add(a, "--strength");
+	sd_args_printf(a, "%.6g", p->strength);
 	if (p->has_flow_shift) {
-		args_add(a, "--flow-shift");
-		args_printf(a, "%.6g", p->flow_shift);
+		sd_args_add(a, "--flow-shift");
+		sd_args_printf(a, "%.6g", p->flow_shift);
 	}
 	if (p->sampler)
-		args_pair(a, "--sampling-method", p->sampler);
+		sd_args_pair(a, "--sampling-method", p->sampler);
 	if (p->negative[0])
-		args_pair(a, "--negative-prompt", p->negative);
+		sd_args_pair(a, "--negative-prompt", p->negative);
 	if (p->video) {
-		args_pair(a, "-M", "vid_gen");
-		args_add(a, "--video-frames");
-		args_printf(a, "%" PRId64, p->frames);
-		args_add(a, "--fps");
-		args_printf(a, "%d", p->fps);
+		sd_args_pair(a, "-M", "vid_gen");
+		sd_args_add(a, "--video-frames");
+		sd_args_printf(a, "%" PRId64, p->frames);
+		sd_args_add(a, "--fps");
+		sd_args_printf(a, "%d", p->fps);
 	}
 }
 
@@ -135,10 +135,10 @@ static void pictures(const struct engine_run *r, struct args *a)
 {
 	const struct inputs *in = &r->inputs;
 	if (in->path[INPUT_BASE])
-		args_pair(a, r->plan.reference ? "--ref-image" : "--init-img",
-			  in->path[INPUT_BASE]);
+		sd_args_pair(a, r->plan.reference ? "--ref-image" : "--init-img",
+			     in->path[INPUT_BASE]);
 	if (in->path[INPUT_MASK])
-		args_pair(a, "--mask", in->path[INPUT_MASK]);
+		sd_args_pair(a, "--mask", in->path[INPUT_MASK]);
 }
 
 static int link_loras(struct engine_run *r, const char *dir, struct args *a, struct err *e)
@@ -147,8 +147,8 @@ static int link_loras(struct engine_run *r, const char *dir, struct args *a, str
 		return 0;
 	if (fs_mkdir(dir, 0700, e) < 0)
 		return -e->code;
-	args_pair(a, "--lora-model-dir", dir);
-	return files_link_loras(r->job, r->loras, dir, e);
+	sd_args_pair(a, "--lora-model-dir", dir);
+	return sd_files_link_loras(r->job, r->loras, dir, e);
 }
 
 static int run(struct engine_run *r, struct err *e)
@@ -157,27 +157,27 @@ static int run(struct engine_run *r, struct err *e)
 	static const char *const env[] = {"GGML_NO_BACKTRACE=1", NULL};
 	struct args a = {0};
 	auto_free char *dir = xasprintf("%s/loras", r->job->scratch), *prompt = tagged(r);
-	run_name_raw(r);
-	args_add(&a, r->engine->cli);
-	files_flags(r->job, &a);
-	plan_flags(&r->plan, r->engine->old_zero_flag, &a);
+	sd_run_name_raw(r);
+	sd_args_add(&a, r->engine->cli);
+	sd_files_flags(r->job, &a);
+	sd_plan_flags(&r->plan, r->engine->old_zero_flag, &a);
 	settings(r, &a);
 	pictures(r, &a);
 	int rc = link_loras(r, dir, &a, e);
-	args_add(&a, "--disable-image-metadata");
-	args_pair(&a, "-p", prompt);
-	args_pair(&a, "-o", r->raw);
+	sd_args_add(&a, "--disable-image-metadata");
+	sd_args_pair(&a, "-p", prompt);
+	sd_args_pair(&a, "-o", r->raw);
 	struct child_spec spec = {
-	    .argv = a.items, .env = env, .deadline_ms = plan_patience(&r->plan).total_ms};
+	    .argv = a.items, .env = env, .deadline_ms = sd_plan_patience(&r->plan).total_ms};
 	if (rc == 0) {
 		r->child = child_start(r->engine->env.loop, &spec, &events, r, e);
 		rc = r->child ? 0 : -e->code;
 	}
-	args_fini(&a);
+	sd_args_fini(&a);
 	return rc;
 }
 
-void cli_start(struct engine_run *r)
+void sd_cli_start(struct engine_run *r)
 {
 	struct err e = ERR_INIT;
 	/* Its memory is its own: what is kept warm for nobody would only be in the way. */
@@ -185,7 +185,7 @@ void cli_start(struct engine_run *r)
 		host_unload_idle(r->engine->env.host);
 	r->ev->progress(r->arg, STAGE_LOADING, -1, "loading the model");
 	if (run(r, &e) < 0)
-		run_finish(r, &e, true);
+		sd_run_finish(r, &e, true);
 	else
 		watch(r);
 }

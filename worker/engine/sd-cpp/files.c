@@ -13,19 +13,19 @@
 
 #define MAX_LORAS 8
 
-void args_add(struct args *a, const char *s)
+void sd_args_add(struct args *a, const char *s)
 {
 	if (a->n < ARRAY_LEN(a->items) - 1)
 		a->items[a->n++] = s;
 }
 
-void args_pair(struct args *a, const char *flag, const char *value)
+void sd_args_pair(struct args *a, const char *flag, const char *value)
 {
-	args_add(a, flag);
-	args_add(a, value);
+	sd_args_add(a, flag);
+	sd_args_add(a, value);
 }
 
-void args_printf(struct args *a, const char *fmt, ...)
+void sd_args_printf(struct args *a, const char *fmt, ...)
 {
 	va_list ap;
 	if (a->n_own == ARRAY_LEN(a->own))
@@ -33,10 +33,10 @@ void args_printf(struct args *a, const char *fmt, ...)
 	va_start(ap, fmt);
 	a->own[a->n_own] = xvasprintf(fmt, ap);
 	va_end(ap);
-	args_add(a, a->own[a->n_own++]);
+	sd_args_add(a, a->own[a->n_own++]);
 }
 
-void args_fini(struct args *a)
+void sd_args_fini(struct args *a)
 {
 	for (size_t i = 0; i < a->n_own; i++)
 		free(a->own[i]);
@@ -108,7 +108,7 @@ static int check_one(const struct source *s, size_t i, struct err *e)
 	return 0;
 }
 
-int files_check(const struct source *s, struct err *e)
+int sd_files_check(const struct source *s, struct err *e)
 {
 	size_t models = 0;
 	for (size_t i = 0; i < s->n_files; i++) {
@@ -121,34 +121,34 @@ int files_check(const struct source *s, struct err *e)
 	if (models == 0)
 		return err_set(e, EINVAL,
 			       "the model has no file of the role model or diffusion-model");
-	if (files_loras(s) > MAX_LORAS)
-		return err_set(e, EINVAL, "%zu LoRAs are too many: at most %d", files_loras(s),
+	if (sd_files_loras(s) > MAX_LORAS)
+		return err_set(e, EINVAL, "%zu LoRAs are too many: at most %d", sd_files_loras(s),
 			       MAX_LORAS);
 	return 0;
 }
 
-void files_flags(const struct engine_job *job, struct args *a)
+void sd_files_flags(const struct engine_job *job, struct args *a)
 {
 	for (size_t i = 0; i < job->source->n_files; i++) {
 		const char *flag = flag_of(&job->source->files[i]);
 		if (flag)
-			args_pair(a, flag, job->files[i]);
+			sd_args_pair(a, flag, job->files[i]);
 	}
 }
 
-void plan_flags(const struct plan *p, bool old_zero_flag, struct args *a)
+void sd_plan_flags(const struct plan *p, bool old_zero_flag, struct args *a)
 {
 	if (p->offload)
-		args_add(a, "--offload-to-cpu");
+		sd_args_add(a, "--offload-to-cpu");
 	if (p->zero_cond_t && old_zero_flag)
-		args_add(a, "--qwen-image-zero-cond-t");
+		sd_args_add(a, "--qwen-image-zero-cond-t");
 	else if (p->zero_cond_t)
-		args_pair(a, "--model-args", "qwen_image_zero_cond_t=true");
+		sd_args_pair(a, "--model-args", "qwen_image_zero_cond_t=true");
 }
 
 /* ---- LoRAs ---- */
 
-size_t files_loras(const struct source *s)
+size_t sd_files_loras(const struct source *s)
 {
 	size_t n = 0;
 	for (size_t i = 0; i < s->n_files; i++)
@@ -174,7 +174,7 @@ static int link_one(const char *path, const char *dir, const char *name, struct 
 	return 0;
 }
 
-char **files_lora_names(const struct engine_job *job, size_t *n)
+char **sd_files_lora_names(const struct engine_job *job, size_t *n)
 {
 	const struct source *s = job->source;
 	char **names = xcalloc(MAX_LORAS, sizeof *names);
@@ -186,8 +186,8 @@ char **files_lora_names(const struct engine_job *job, size_t *n)
 	return names;
 }
 
-int files_link_loras(const struct engine_job *job, char *const *names, const char *dir,
-		     struct err *e)
+int sd_files_link_loras(const struct engine_job *job, char *const *names, const char *dir,
+			struct err *e)
 {
 	const struct source *s = job->source;
 	size_t n = 0;
@@ -198,7 +198,7 @@ int files_link_loras(const struct engine_job *job, char *const *names, const cha
 	return 0;
 }
 
-void files_names_free(char **names, size_t n)
+void sd_files_names_free(char **names, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
 		free(names[i]);

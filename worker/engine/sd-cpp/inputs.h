@@ -31,7 +31,7 @@ int inputs_prepare(struct inputs *in, struct err *e) MUST_CHECK;
 
 /* The body of POST /sdcpp/v1/img_gen or vid_gen. loras may be NULL. free() it; NULL with e filled
  * when a picture can't be read. */
-char *request_body(const struct plan *p, const struct inputs *in, char *const *loras,
-		   size_t n_loras, size_t *len, struct err *e) MUST_CHECK;
+char *sd_request_body(const struct plan *p, const struct inputs *in, char *const *loras,
+		      size_t n_loras, size_t *len, struct err *e) MUST_CHECK;
 
 #endif

@@ -134,7 +134,7 @@ void outcome_check(struct engine_run *r, void (*then)(struct engine_run *))
 {
 	free(r->result);
 	r->result = xasprintf("%s/result-%u.%s", r->job->scratch, r->attempt, r->plan.ext);
-	run_pool(r, look, then);
+	sd_run_pool(r, look, then);
 }
 
 /* ---- the result ---- */
@@ -149,7 +149,7 @@ static void encoded(void *arg, const struct err *err)
 {
 	struct engine_run *r = arg;
 	r->transcode = NULL;
-	run_finish(r, err, true);
+	sd_run_finish(r, err, true);
 }
 
 /* H.264 in 4:2:0 needs even sides; an odd one keeps a pixel more of what the engine rounded up. */
@@ -186,7 +186,7 @@ void outcome_deliver(struct engine_run *r)
 {
 	struct err e = ERR_INIT;
 	if (!r->plan.video || r->cancelled)
-		run_finish(r, NULL, false);
+		sd_run_finish(r, NULL, false);
 	else if (encode(r, &e) < 0)
-		run_finish(r, &e, true);
+		sd_run_finish(r, &e, true);
 }

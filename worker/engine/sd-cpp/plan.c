@@ -262,8 +262,8 @@ static int check_ext(const struct plan *p, struct err *e)
 	return 0;
 }
 
-int plan_make(struct plan *p, const struct engine_job *job, const struct facts *facts,
-	      struct err *e)
+int sd_plan_make(struct plan *p, const struct engine_job *job, const struct facts *facts,
+		 struct err *e)
 {
 	const struct task *t = job->task;
 	*p = (struct plan){0};
@@ -271,7 +271,7 @@ int plan_make(struct plan *p, const struct engine_job *job, const struct facts *
 		take_video(p, t, job->source->cli_defaults);
 	else
 		take_image(p, t, job->source->cli_defaults, facts);
-	int rc = files_check(job->source, e);
+	int rc = sd_files_check(job->source, e);
 	if (rc < 0 || (rc = check_ext(p, e)) < 0 || (rc = check_sizes(p, e)) < 0 ||
 	    (rc = check_numbers(p, e)) < 0 || (rc = check_sampler(p, facts, e)) < 0)
 		return rc;
@@ -282,7 +282,7 @@ int plan_make(struct plan *p, const struct engine_job *job, const struct facts *
 
 /* A step of one megapixel takes a second on a small GPU and a minute on a CPU; text encoder and
  * decoder are about two steps more. */
-struct patience plan_patience(const struct plan *p)
+struct patience sd_plan_patience(const struct plan *p)
 {
 	double frames = p->video ? (double)p->frames : 1;
 	double step_s = 60 * (double)(p->width * p->height) / 1e6 * frames;
@@ -294,7 +294,7 @@ struct patience plan_patience(const struct plan *p)
 }
 
 /* Rounded up sizes, and noise that no format makes smaller. */
-uint64_t plan_max_bytes(const struct plan *p)
+uint64_t sd_plan_max_bytes(const struct plan *p)
 {
 	uint64_t pixels = (uint64_t)(p->width + ROUNDED) * (uint64_t)(p->height + ROUNDED);
 	uint64_t frames = p->video ? (uint64_t)p->frames : 1;

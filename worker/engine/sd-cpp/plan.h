@@ -38,16 +38,16 @@ struct plan {
 /* Every value: the task's, else cliDefaults', else 1024x1024, 8 steps, cfg 1. The wire fills in
  * defaults, so width and height are the task's only when its JSON has them; 20 steps are nobody's
  * choice even then, because studios write that default out. facts may be NULL. */
-int plan_make(struct plan *p, const struct engine_job *job, const struct facts *facts,
-	      struct err *e) MUST_CHECK;
+int sd_plan_make(struct plan *p, const struct engine_job *job, const struct facts *facts,
+		 struct err *e) MUST_CHECK;
 
 /* How long it may take, on the slowest machine that is worth it (a CPU). */
 struct patience {
 	uint64_t silence_ms; /* from one line of progress to the next */
 	uint64_t total_ms;
 };
-struct patience plan_patience(const struct plan *p);
+struct patience sd_plan_patience(const struct plan *p);
 /* Most bytes the engine's answer may have. */
-uint64_t plan_max_bytes(const struct plan *p);
+uint64_t sd_plan_max_bytes(const struct plan *p);
 
 #endif

@@ -15,16 +15,16 @@ static const char old_flag[] = "--qwen-image-zero-cond-t";
 static void go_on(struct engine_run *r)
 {
 	if (r->engine->server)
-		server_start(r);
+		sd_server_start(r);
 	else
-		cli_start(r);
+		sd_cli_start(r);
 }
 
 static void cancelled(struct engine_run *r)
 {
 	struct err e = ERR_INIT;
 	err_set(&e, ECANCELED, "cancelled");
-	run_finish(r, &e, false);
+	sd_run_finish(r, &e, false);
 }
 
 /* ---- zeroCondT: a flag of its own until spring 2026, a model argument since ---- */
@@ -73,7 +73,7 @@ static void prepare_work(struct work *w)
 	if (inputs_prepare(&r->inputs, &r->work_err) < 0 || !r->engine->server)
 		return;
 	r->body =
-	    request_body(&r->plan, &r->inputs, r->loras, r->n_loras, &r->body_len, &r->work_err);
+	    sd_request_body(&r->plan, &r->inputs, r->loras, r->n_loras, &r->body_len, &r->work_err);
 }
 
 static void converted(void *arg, const struct err *err)
@@ -81,9 +81,9 @@ static void converted(void *arg, const struct err *err)
 	struct engine_run *r = arg;
 	r->transcode = NULL;
 	if (err)
-		run_finish(r, err, false);
+		sd_run_finish(r, err, false);
 	else
-		prepare_start(r);
+		sd_prepare_start(r);
 }
 
 static void no_progress(void *arg, double fraction)
@@ -124,19 +124,19 @@ static void prepared(struct engine_run *r)
 		r->through_ffmpeg[r->inputs.odd] = true;
 		struct err e = ERR_INIT;
 		if (convert(r, &e) < 0)
-			run_finish(r, &e, true);
+			sd_run_finish(r, &e, true);
 		return;
 	}
 	if (r->work_err.code) {
 		struct err e = r->work_err;
-		run_finish(r, &e, e.code == ENOSPC || e.code == ENOMEM || e.code == EIO);
+		sd_run_finish(r, &e, e.code == ENOSPC || e.code == ENOMEM || e.code == EIO);
 		return;
 	}
 	if (!ask_help(r))
 		go_on(r);
 }
 
-void prepare_start(struct engine_run *r)
+void sd_prepare_start(struct engine_run *r)
 {
-	run_pool(r, prepare_work, prepared);
+	sd_run_pool(r, prepare_work, prepared);
 }

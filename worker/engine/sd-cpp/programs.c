@@ -29,7 +29,7 @@ static void ended(void *arg, const struct err *err, bool retryable)
 		err = &e;
 	}
 	if (err)
-		run_finish(r, err, retryable);
+		sd_run_finish(r, err, retryable);
 	else
 		programs_start(r);
 }
@@ -46,10 +46,10 @@ void programs_start(struct engine_run *r)
 	static const struct prebuilt_events events = {.progress = progress, .end = ended};
 	struct sd *sd = r->engine;
 	struct err e = ERR_INIT;
-	if (sd_present(sd) && !sd->server && cli_check(r, &e) < 0) {
-		run_finish(r, &e, false);
+	if (sd_present(sd) && !sd->server && sd_cli_check(r, &e) < 0) {
+		sd_run_finish(r, &e, false);
 	} else if (sd_present(sd)) {
-		prepare_start(r);
+		sd_prepare_start(r);
 	} else if (sd->fetching) {
 		timer_start(&r->timer, sd->env.clock, LOOK_AGAIN_MS, look_again, r);
 	} else {
@@ -64,7 +64,7 @@ static void stopped(void *arg)
 	struct engine_run *r = arg;
 	struct err e = ERR_INIT;
 	err_set(&e, ECANCELED, "cancelled");
-	run_finish(r, &e, false);
+	sd_run_finish(r, &e, false);
 }
 
 void programs_cancel(struct engine_run *r)

@@ -94,8 +94,8 @@ static int add_pictures(struct buf *b, const struct plan *p, const struct inputs
 	return rc;
 }
 
-char *request_body(const struct plan *p, const struct inputs *in, char *const *loras,
-		   size_t n_loras, size_t *len, struct err *e)
+char *sd_request_body(const struct plan *p, const struct inputs *in, char *const *loras,
+		      size_t n_loras, size_t *len, struct err *e)
 {
 	struct buf b;
 	json_t *o = settings(p, loras, n_loras);

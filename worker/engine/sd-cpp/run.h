@@ -10,7 +10,7 @@
 #define SD_CPP_RUN_H
 
 #include "lib/net/fetch.h"
-#include "worker/engine/output.h"
+#include "lib/loop/output.h"
 #include "worker/engine/sd-cpp/files.h"
 #include "worker/engine/sd-cpp/inputs.h"
 #include "worker/engine/sd-cpp/plan.h"
@@ -86,29 +86,30 @@ struct engine_run {
 	int raw_width, raw_height;
 };
 
-void run_finish(struct engine_run *r, const struct err *error, bool retryable);
-void run_pool(struct engine_run *r, void (*work)(struct work *), void (*then)(struct engine_run *));
+void sd_run_finish(struct engine_run *r, const struct err *error, bool retryable);
+void sd_run_pool(struct engine_run *r, void (*work)(struct work *),
+		 void (*then)(struct engine_run *));
 /* One line of output, of either program: progress, and the first error. True when it moved. */
-bool run_line(struct engine_run *r, int fd, const char *text);
+bool sd_run_line(struct engine_run *r, int fd, const char *text);
 /* The words of an engine, without "[ERROR] file.cpp:123 - ". */
-const char *run_words(const char *line);
+const char *sd_run_words(const char *line);
 /* A new name for what the engine makes, so that an earlier try in the pool can't spoil it. */
-void run_name_raw(struct engine_run *r);
+void sd_run_name_raw(struct engine_run *r);
 
 void sd_look(struct sd *sd); /* for the programs, again */
 bool sd_present(const struct sd *sd);
 
-/* Of a run that has started nothing yet; goes on with prepare_start(). */
+/* Of a run that has started nothing yet; goes on with sd_prepare_start(). */
 void programs_start(struct engine_run *r);
 void programs_cancel(struct engine_run *r);
 
-void prepare_start(struct engine_run *r);
+void sd_prepare_start(struct engine_run *r);
 
-void server_start(struct engine_run *r);
-void server_cancel(struct engine_run *r);
+void sd_server_start(struct engine_run *r);
+void sd_server_cancel(struct engine_run *r);
 
-int cli_check(const struct engine_run *r, struct err *e) MUST_CHECK;
-void cli_start(struct engine_run *r);
+int sd_cli_check(const struct engine_run *r, struct err *e) MUST_CHECK;
+void sd_cli_start(struct engine_run *r);
 
 /* Looks at r->raw; `then` follows with r->work_err set when it is not what was asked for. */
 void outcome_check(struct engine_run *r, void (*then)(struct engine_run *));

@@ -119,7 +119,7 @@ static void advertise(struct engine *base, struct capabilities *c)
 
 static int make_plan(struct sd *sd, const struct engine_job *job, struct plan *p, struct err *err)
 {
-	int rc = plan_make(p, job, &sd->facts, err);
+	int rc = sd_plan_make(p, job, &sd->facts, err);
 	if (rc == 0 && !possible(sd, err))
 		rc = -err->code;
 	if (rc == 0 && p->video && !sd->ffmpeg)
@@ -143,7 +143,7 @@ static void destroy(struct engine_run *r)
 	timer_stop(&r->silence);
 	inputs_fini(&r->inputs);
 	if (r->loras)
-		files_names_free(r->loras, r->n_loras);
+		sd_files_names_free(r->loras, r->n_loras);
 	free(r->body);
 	free(r->base_url);
 	free(r->dir);
@@ -159,7 +159,7 @@ static void end_now(struct engine_run *r, const struct err *error, bool retryabl
 	destroy(r);
 }
 
-void run_finish(struct engine_run *r, const struct err *error, bool retryable)
+void sd_run_finish(struct engine_run *r, const struct err *error, bool retryable)
 {
 	struct err cancelled = ERR_INIT;
 	if (r->cancelled) {
@@ -186,7 +186,8 @@ static void worked(struct work *w)
 		r->then(r);
 }
 
-void run_pool(struct engine_run *r, void (*work)(struct work *), void (*then)(struct engine_run *))
+void sd_run_pool(struct engine_run *r, void (*work)(struct work *),
+		 void (*then)(struct engine_run *))
 {
 	r->working = true;
 	r->then = then;
@@ -195,7 +196,7 @@ void run_pool(struct engine_run *r, void (*work)(struct work *), void (*then)(st
 	pool_submit(r->engine->env.pool, &r->work);
 }
 
-const char *run_words(const char *line)
+const char *sd_run_words(const char *line)
 {
 	const char *at = line[0] == '[' ? strstr(line, " - ") : NULL;
 	return at ? at + 3 : line;
@@ -206,10 +207,10 @@ static bool is_error(const char *text)
 	return strncmp(text, "[ERROR]", 7) == 0 || strstr(text, "GGML_ASSERT");
 }
 
-bool run_line(struct engine_run *r, int fd, const char *text)
+bool sd_run_line(struct engine_run *r, int fd, const char *text)
 {
 	if (fd == 2 && !r->error_line[0] && is_error(text))
-		snprintf(r->error_line, sizeof r->error_line, "%s", run_words(text));
+		snprintf(r->error_line, sizeof r->error_line, "%s", sd_run_words(text));
 	struct saying said = says(text);
 	if (said.what == SAYS_DONE)
 		r->done_said = true;
@@ -219,7 +220,7 @@ bool run_line(struct engine_run *r, int fd, const char *text)
 	return true;
 }
 
-void run_name_raw(struct engine_run *r)
+void sd_run_name_raw(struct engine_run *r)
 {
 	free(r->raw);
 	r->raw = xasprintf("%s/made-%u.%s", r->job->scratch, ++r->attempt,
@@ -252,7 +253,7 @@ static struct engine_run *start(struct engine *base, const struct engine_job *jo
 	*r = (struct engine_run){.engine = sd, .job = job, .ev = ev, .arg = arg, .plan = plan};
 	r->output = (struct output){.log = sd->env.log, .job_id = job->job_id, .program = "sd-cli"};
 	inputs_init(&r->inputs, job, &plan);
-	r->loras = files_lora_names(job, &r->n_loras);
+	r->loras = sd_files_lora_names(job, &r->n_loras);
 	programs_start(r);
 	return r;
 }
@@ -266,7 +267,7 @@ static void cancel(struct engine_run *r)
 	if (r->transcode)
 		transcode_kill(r->transcode);
 	else if (r->served)
-		server_cancel(r);
+		sd_server_cancel(r);
 	else if (r->child)
 		child_kill(r->child);
 	else if (!r->working)

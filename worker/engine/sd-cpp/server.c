@@ -21,10 +21,11 @@
 
 static void poll_later(struct engine_run *r);
 
+/* Tried again on a fresh server; the lease adds what the engine said last. */
 static void broken(struct engine_run *r, int code, const char *words)
 {
 	struct err e = ERR_INIT;
-	err_set(&e, code, "%s", r->error_line[0] ? r->error_line : words);
+	err_set(&e, code, "%s", words);
 	served_broken(r->served, &e);
 }
 
@@ -43,7 +44,7 @@ static void refuse(struct engine_run *r, const struct err *e, bool retryable)
 	struct err copy = *e;
 	let_go(r);
 	served_refused(steal(&r->served));
-	run_finish(r, &copy, retryable);
+	sd_run_finish(r, &copy, retryable);
 }
 
 static void refuse_now(void *arg)
@@ -107,9 +108,9 @@ static void begin_answer(struct engine_run *r)
 {
 	static const struct spool_events events = {.room = room, .finished = spooled};
 	scan_fini(&r->scan);
-	scan_init(&r->scan, plan_max_bytes(&r->plan));
+	scan_init(&r->scan, sd_plan_max_bytes(&r->plan));
 	spool_drop(r->spool);
-	run_name_raw(r);
+	sd_run_name_raw(r);
 	r->spool = spool_new(r->engine->env.pool, r->raw, &events, r);
 	err_clear(&r->stream_err);
 	r->status = 0;
@@ -249,7 +250,7 @@ static void submitted(void *arg, const struct fetch_reply *reply)
 static void submit(struct engine_run *r)
 {
 	struct err e = ERR_INIT;
-	if (r->n_loras && files_link_loras(r->job, r->loras, r->dir, &e) < 0) {
+	if (r->n_loras && sd_files_link_loras(r->job, r->loras, r->dir, &e) < 0) {
 		refuse(r, &e, true);
 		return;
 	}
@@ -309,7 +310,7 @@ static void line(void *arg, int fd, const char *text)
 {
 	struct engine_run *r = arg;
 	bool before = r->done_said;
-	if (r->cancelled || !r->served || !run_line(r, fd, text))
+	if (r->cancelled || !r->served || !sd_run_line(r, fd, text))
 		return;
 	served_alive(r->served);
 	if (r->done_said && !before && timer_running(&r->timer) && r->id[0] && !r->stream_err.code)
@@ -327,7 +328,7 @@ static void failed(void *arg, const struct err *err, bool retryable)
 	struct engine_run *r = arg;
 	r->served = NULL;
 	let_go(r);
-	run_finish(r, err, retryable);
+	sd_run_finish(r, err, retryable);
 }
 
 static double loading_bar(const char *text)
@@ -338,23 +339,23 @@ static double loading_bar(const char *text)
 
 static void context(struct engine_run *r, struct args *a)
 {
-	args_pair(a, "--listen-ip", "127.0.0.1");
-	args_pair(a, "--listen-port", "{port}");
+	sd_args_pair(a, "--listen-ip", "127.0.0.1");
+	sd_args_pair(a, "--listen-port", "{port}");
 	/* The server's readiness is the model's, then. */
-	args_add(a, "--eager-load");
+	sd_args_add(a, "--eager-load");
 	/* A folder of links that grows: LoRAs belong to a job, not to the server. */
-	args_pair(a, "--lora-model-dir", "{dir}");
-	files_flags(r->job, a);
-	plan_flags(&r->plan, r->engine->old_zero_flag, a);
+	sd_args_pair(a, "--lora-model-dir", "{dir}");
+	sd_files_flags(r->job, a);
+	sd_plan_flags(&r->plan, r->engine->old_zero_flag, a);
 }
 
-void server_start(struct engine_run *r)
+void sd_server_start(struct engine_run *r)
 {
 	static const struct served_ops ops = {
 	    .loading = loading, .ask = ask, .abandon = abandon, .line = line, .failed = failed};
 	static const char *const env[] = {"GGML_NO_BACKTRACE=1", NULL};
 	struct args a = {0};
-	struct patience patience = plan_patience(&r->plan);
+	struct patience patience = sd_plan_patience(&r->plan);
 	const char *files[PLAN_MAX_FILES + 1] = {NULL};
 	context(r, &a);
 	for (size_t i = 0; i < r->job->source->n_files && i < PLAN_MAX_FILES; i++)
@@ -378,11 +379,11 @@ void server_start(struct engine_run *r)
 	scan_init(&r->scan, 0);
 	r->served = served_start(r->engine->env.host, r->engine->env.clock, r->engine->env.log,
 				 &spec, &ops, r);
-	args_fini(&a);
+	sd_args_fini(&a);
 }
 
 /* A job that is being generated can't be stopped (409): its server is killed. */
-void server_cancel(struct engine_run *r)
+void sd_server_cancel(struct engine_run *r)
 {
 	bool generating = (r->fetch || r->id[0]) && !r->working && !r->stream_err.code;
 	let_go(r);
