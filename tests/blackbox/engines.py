@@ -148,7 +148,9 @@ class Engines:
                 used += int(share.read_text() or 0)
             else:
                 share.unlink()
-        (self.drm / "card0/device/mem_info_vram_used").write_text(f"{used}\n")
+        counter = self.drm / "card0/device/mem_info_vram_used"
+        counter.with_name("new").write_text(f"{used}\n")
+        counter.with_name("new").rename(counter)  # a reader never sees half of it
 
     # -- the worker --
     def env(self):

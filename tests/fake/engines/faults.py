@@ -88,7 +88,9 @@ def settle_memory():
                 used += int(share.read_text())
             else:
                 share.unlink()
-        pathlib.Path(DRM, "card0/device/mem_info_vram_used").write_text(f"{used}\n")
+        counter = pathlib.Path(DRM, "card0/device/mem_info_vram_used")
+        counter.with_name("new").write_text(f"{used}\n")
+        counter.with_name("new").rename(counter)  # a reader never sees half of it
 
 
 def say(text):

@@ -92,6 +92,7 @@ static bool event(void *arg, const char *data, size_t len)
 {
 	struct engine_run *r = arg;
 	uint64_t chunks = r->answer.chunks, prompt = r->answer.prompt_done;
+	r->events = true;
 	r->state = answer_take(&r->answer, data, len, &r->why);
 	if (r->answer.chunks != chunks)
 		tell_tokens(r);
@@ -166,7 +167,9 @@ static void conclude(struct engine_run *r)
 		run_end(r, NULL, &r->why, false);
 		break;
 	case ANSWER_MORE:
-		err_set(&r->why, EPROTO, "llama-server ended its answer in the middle");
+		err_set(&r->why, EPROTO,
+			r->events ? "llama-server ended its answer in the middle"
+				  : "llama-server answered garbage: no event at all");
 		served_broken(r->served, &r->why);
 		break;
 	case ANSWER_BROKEN:
@@ -203,6 +206,7 @@ static void forget(struct engine_run *r)
 	err_clear(&r->why);
 	r->state = ANSWER_MORE;
 	r->status = 0;
+	r->events = false;
 	r->first_ms = r->told_ms = 0;
 }
 

@@ -40,6 +40,7 @@ struct engine_run {
 	struct fetch *fetch;
 	int status; /* of the answer; 0: none yet */
 	struct sse sse;
+	bool events; /* there was one */
 	struct answer answer;
 	struct buf refusal; /* the body of an answer that is no stream */
 	enum answer_state state;
