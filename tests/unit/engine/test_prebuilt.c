@@ -338,7 +338,7 @@ static int teardown(void **state)
 	loop_settle(&w->f->loop);
 	store_free(w->store);
 	fixture_free(w->f);
-	origin_server_stop(w->mirror);
+	origin_server_free(w->mirror);
 	fs_remove_tree(w->root, NULL);
 	free(w);
 	unsetenv("STUDIO_WORKER_SD_CPP_URL");

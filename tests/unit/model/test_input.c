@@ -261,7 +261,7 @@ static int teardown(void **state)
 	struct err e = ERR_INIT;
 	store_free(w->store);
 	fixture_free(w->f);
-	origin_server_stop(w->server);
+	origin_server_free(w->server);
 	fs_remove_tree(w->dir, &e);
 	free(w->path);
 	free(w);

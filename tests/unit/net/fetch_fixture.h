@@ -16,8 +16,9 @@ struct origin_server {
 	/* Writes the answer to `fd`; the request's head and what came of its body is in text. */
 	void (*answer)(struct origin_server *o, int fd, const char *text);
 	char last[65536]; /* the last request; read it after the exchange */
-	int requests;
+	int requests, open;
 	pthread_mutex_t lock;
+	pthread_cond_t closed;
 };
 
 static MAYBE_UNUSED void say(int fd, const char *text)
@@ -75,6 +76,10 @@ static void *serve_one(void *arg)
 	a->o->answer(a->o, a->fd, text);
 	shutdown(a->fd, SHUT_RDWR);
 	close(a->fd);
+	pthread_mutex_lock(&a->o->lock);
+	a->o->open--;
+	pthread_cond_signal(&a->o->closed);
+	pthread_mutex_unlock(&a->o->lock);
 	free(a);
 	return NULL;
 }
@@ -88,6 +93,9 @@ static void *serve(void *arg)
 			return NULL;
 		struct accepted *a = xcalloc(1, sizeof *a);
 		*a = (struct accepted){o, fd};
+		pthread_mutex_lock(&o->lock);
+		o->open++;
+		pthread_mutex_unlock(&o->lock);
 		pthread_t t;
 		pthread_create(&t, NULL, serve_one, a);
 		pthread_detach(t);
@@ -101,16 +109,22 @@ origin_server_new(void (*answer)(struct origin_server *o, int fd, const char *te
 	o->answer = answer;
 	o->fd = listen_any(&o->port);
 	pthread_mutex_init(&o->lock, NULL);
+	pthread_cond_init(&o->closed, NULL);
 	pthread_create(&o->thread, NULL, serve, o);
 	return o;
 }
 
-/* Its connections' threads may still end: the memory stays theirs until the program ends. */
-static MAYBE_UNUSED void origin_server_stop(struct origin_server *o)
+/* Once its clients have gone. */
+static MAYBE_UNUSED void origin_server_free(struct origin_server *o)
 {
 	shutdown(o->fd, SHUT_RDWR);
 	pthread_join(o->thread, NULL);
 	close(o->fd);
+	pthread_mutex_lock(&o->lock);
+	while (o->open)
+		pthread_cond_wait(&o->closed, &o->lock);
+	pthread_mutex_unlock(&o->lock);
+	free(o);
 }
 
 static MAYBE_UNUSED bool asked(struct origin_server *o, const char *what)

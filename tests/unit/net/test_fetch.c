@@ -666,7 +666,7 @@ int main(void)
 	    test(freed_with_the_net),
 	};
 	int rc = cmocka_run_group_tests(tests, start_servers, NULL);
-	origin_server_stop(server);
-	origin_server_stop(other);
+	origin_server_free(server);
+	origin_server_free(other);
 	return rc;
 }
