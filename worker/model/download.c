@@ -399,6 +399,8 @@ static struct download *make(struct store *s, const char *folder, const struct s
 	set_names(d, folder, f);
 	list_init(&d->waiters);
 	list_init(&d->spare);
+	for (size_t i = 0; i < WIDTH_MAX; i++)
+		d->ranges[i].d = d;
 	hasher_init(&d->hasher);
 	width_init(&d->width, clock_now(d->clock));
 	ledger_boot(d->claim.next.boot);

@@ -159,8 +159,10 @@ int record_scan(const char *root, struct record **out, size_t *n, struct err *e)
 	*out = NULL;
 	*n = 0;
 	int rc = fs_list(dir, &names, &count, e);
-	if (rc == -ENOENT)
+	if (rc == -ENOENT) {
+		err_clear(e);
 		return 0;
+	}
 	if (rc < 0)
 		return rc;
 	*out = xcalloc(count + 1, sizeof **out);
