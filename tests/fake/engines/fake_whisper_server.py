@@ -4,11 +4,13 @@ loading, unknown flags that exit with 0, one request at a time, progress on stde
 abort when the connection closes, 500 for a VAD without its model, a language nobody knows, an English-only model.
 
 What it hears: "MODEL heard N.N seconds in CODE" for a model file MODEL.bin, with "translated", "with vad" and "after PROMPT"
-where asked; so a mixed-up model or request is seen. A model file must begin with "lmgg". Faults and the diary: faults.py;
+where asked; so a mixed-up model or request is seen. A model file begins with
+"lmgg" and the size of its vocabulary; 51864 is English only. Faults and the diary: faults.py;
 every request is a line `request PID JSON` (its fields) of the diary, an abort a line `dropped PID`. Of its own it reads
 
     work_s      (a number) seconds a request takes, with ten lines of progress
     deaf        a closed connection is not noticed, as in builds before 2025
+    broken      the model can't be loaded
     transcript  (text) what it hears instead; a line is a segment
 
 Standard library only. SPDX-License-Identifier: MIT"""
@@ -31,7 +33,7 @@ import faults
 VALUES = {"-m": "model", "--model": "model", "--host": "host", "--port": "port", "-t": "threads", "-l": "language", "--tmp-dir": "tmp",
           "--public": "public", "-vm": "vad_model", "--vad-model": "vad_model"}
 FLAGS = {"-pp": "progress", "--print-progress": "progress", "-ng": "no_gpu"}
-NAMES = {"en": "english", "de": "german", "fr": "french", "ja": "japanese", "no": "norwegian"}
+NAMES = {"en": "english", "de": "german", "fr": "french", "ja": "japanese", "no": "norwegian", "yue": "cantonese"}
 MAGIC = b"lmgg"
 
 
@@ -55,8 +57,9 @@ def check_model(path):
     faults.say(f"whisper_init_from_file_with_params_no_state: loading model from '{path}'")
     try:
         with open(path, "rb") as f:
-            if f.read(4) == MAGIC:
-                return
+            magic, vocabulary = f.read(4), int.from_bytes(f.read(4), "little")
+        if magic == MAGIC and not faults.strikes("broken"):
+            return vocabulary
         faults.say("whisper_model_load: invalid model data (bad magic)")
     except OSError:
         faults.say(f"whisper_init_from_file_with_params_no_state: failed to open '{path}'")
@@ -143,11 +146,11 @@ class Request:
 
 
 class Engine:
-    def __init__(self, args):
+    def __init__(self, args, vocabulary):
         self.args, self.ready = args, False
         self.lock = threading.Lock()
         self.name = pathlib.Path(args["model"]).stem
-        self.english_only = ".en" in pathlib.Path(args["model"]).name  # also x.english.bin
+        self.english_only = vocabulary == 51864
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -251,8 +254,7 @@ def main():
     signal.signal(signal.SIGTERM, end)
     faults.begin("whisper-server")
     args = arguments(sys.argv[1:])
-    check_model(args["model"])
-    engine = Engine(args)
+    engine = Engine(args, check_model(args["model"]))
     engine.ready = faults.load()
     server = Server((args["host"], int(args["port"])), Handler)
     server.engine = engine

@@ -69,11 +69,20 @@ static unsigned count(const char *words)
 	return n;
 }
 
+/* The head of a model as whisper's: magic, vocabulary, audio context. */
+static void put_model(const char *folder, const char *name, uint32_t vocab)
+{
+	auto_free char *path = fs_join(folder, name);
+	const uint32_t head[] = {0x67676d6c, vocab, 1500};
+	struct err e = ERR_INIT;
+	assert_int_equal(fs_write_atomic(path, head, sizeof head, 0600, &e), 0);
+}
+
 static void use_model(struct lab *lab, const char *json, const char *name, const char *second)
 {
 	lab->model_files = json;
 	lab->paths = bench.paths;
-	put(lab->dir, name, "lmgg");
+	put_model(lab->dir, name, 51865);
 	free(bench.files[0]);
 	free(bench.files[1]);
 	bench.paths[0] = bench.files[0] = fs_join(lab->dir, name);
@@ -208,16 +217,22 @@ static void test_vad(void **state)
 	assert_int_equal(count("start "), 1);
 }
 
-static void test_english_only(void **state)
+static void test_model_head(void **state)
 {
 	struct lab *lab = *state;
-	/* A name that the plan does not see through; the server says it. */
-	use_model(lab, "[" MODEL("x.english.bin") "]", "x.english.bin", NULL);
-	hears(lab, STT(), "x.english heard 2.5 seconds in en");
-	assert_true(lab_start(lab, "whisper-cpp", STT(",\"language\":\"fr\"")));
-	lab_wait(lab);
-	assert_non_null(strstr(lab->error.text, "English only, not 'fr'"));
-	assert_false(lab->retryable);
+	/* The vocabulary tells, whatever the name says. */
+	put_model(lab->dir, "tiny.bin", 51864);
+	hears(lab, STT(), "tiny heard 2.5 seconds in en");
+	lab_refused(lab, "whisper-cpp", STT(",\"language\":\"fr\""), "English only, not 'fr'");
+	put_model(lab->dir, "tiny.bin", 51865);
+	lab_refused(lab, "whisper-cpp", STT(",\"language\":\"yue\""), "does not know Cantonese");
+	put_model(lab->dir, "tiny.bin", 51866);
+	host_unload_idle(lab->env.host); /* or the old one is still in its memory */
+	hears(lab, STT(",\"language\":\"yue\""), "tiny heard 2.5 seconds in yue");
+	put_model(lab->dir, "tiny.bin", 8198); /* a parakeet's */
+	lab_refused(lab, "whisper-cpp", STT(), "no whisper model");
+	put(lab->dir, "tiny.bin", "GGUF, of another program");
+	lab_refused(lab, "whisper-cpp", STT(), "is no model of whisper.cpp");
 }
 
 static void test_no_recording(void **state)
@@ -260,8 +275,8 @@ static void test_faults(void **state)
 	fails(lab, "the engine's own first error line");
 	fault("garbage", "2");
 	fails(lab, "what is no answer");
-	use_model(lab, "[" MODEL("broken.bin") "]", "broken.bin", NULL);
-	put(lab->dir, "broken.bin", "nope");
+	host_unload_idle(lab->env.host);
+	fault("broken", "");
 	fails(lab, "failed to initialize whisper context");
 }
 
@@ -337,10 +352,9 @@ int main(void)
 {
 #define WITH(t, s) cmocka_unit_test_setup_teardown(t, s, teardown)
 	const struct CMUnitTest tests[] = {
-	    WITH(test_hears, setup),	    WITH(test_words, setup),
-	    WITH(test_vad, setup),	    WITH(test_english_only, setup),
-	    WITH(test_no_recording, setup), WITH(test_faults, setup),
-	    WITH(test_hangs, setup_hasty),  WITH(test_cancel, setup),
+	    WITH(test_hears, setup),	   WITH(test_words, setup),	   WITH(test_vad, setup),
+	    WITH(test_model_head, setup),  WITH(test_no_recording, setup), WITH(test_faults, setup),
+	    WITH(test_hangs, setup_hasty), WITH(test_cancel, setup),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

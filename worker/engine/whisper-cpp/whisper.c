@@ -19,6 +19,7 @@
 #include "worker/engine/program.h"
 #include "worker/engine/transcode.h"
 #include "worker/engine/whisper-cpp/answer.h"
+#include "worker/engine/whisper-cpp/model.h"
 #include "worker/engine/whisper-cpp/plan.h"
 #include "worker/host/served.h"
 
@@ -44,6 +45,7 @@ struct engine_run {
 	const struct engine_events *ev;
 	void *arg;
 	struct plan plan;
+	struct model model;
 	char *wav;
 	double seconds;	       /* of the recording */
 	struct audio *audio;   /* while converting */
@@ -51,7 +53,7 @@ struct engine_run {
 	struct fetch *fetch;   /* while asking */
 	struct answer *answer; /* while reading */
 	struct timer abort;    /* after cancel() while asking */
-	bool cancelled, ignored_language;
+	bool cancelled;
 };
 
 static struct whisper *whisper_of(struct engine *e)
@@ -155,13 +157,6 @@ static void answered(void *arg, json_t *result, bool words_dropped, const struct
 	finish(r, result, NULL, false);
 }
 
-/* whisper-server says "ignoring language and translation options" and goes on in English. */
-static bool wrong_language(const struct engine_run *r)
-{
-	return r->ignored_language && strcmp(r->plan.language, "auto") != 0 &&
-	       strcmp(r->plan.language, "en") != 0;
-}
-
 static void replied(void *arg, const struct fetch_reply *reply)
 {
 	struct engine_run *r = arg;
@@ -177,10 +172,6 @@ static void replied(void *arg, const struct fetch_reply *reply)
 	} else if (reply->status != 200) {
 		err_set(&e, EIO, "whisper-server answered %d: %.100s", reply->status, reply->body);
 		served_broken(r->served, &e);
-	} else if (wrong_language(r)) {
-		err_set(&e, EINVAL, "the model understands English only, not '%s'",
-			r->plan.language);
-		refuse(r, &e, false);
 	} else {
 		struct answer_spec spec = {r->plan.language, r->seconds, r->plan.words};
 		served_alive(r->served);
@@ -201,7 +192,6 @@ static void ask(void *arg, const struct warm *w)
 	const char *prompt = r->job->task->stt.prompt;
 	if (r->cancelled)
 		return;
-	r->ignored_language = false;
 	auto_free char *url = xasprintf("%s/inference", w->base_url);
 	/* max_len: whole segments, not lines of 60 characters, which come with token times. */
 	struct fetch_part parts[] = {
@@ -244,8 +234,6 @@ static void line(void *arg, int fd, const char *text)
 	struct engine_run *r = arg;
 	double f = plan_progress(text);
 	(void)fd;
-	if (strstr(text, "ignoring language and translation"))
-		r->ignored_language = true;
 	if (r->cancelled && timer_running(&r->abort) && strstr(text, "client disconnected"))
 		settle_cancel(r, false);
 	if (f < 0 || r->cancelled || !r->fetch)
@@ -284,14 +272,8 @@ static void serve(struct engine_run *r)
 	static const char *const env[] = {"GGML_NO_BACKTRACE=1", NULL};
 	const char *model = r->job->files[r->plan.model], *vad = NULL;
 	char n[16];
-	struct err e = ERR_INIT;
-	uint64_t bytes;
 	if (r->plan.vad_model != SIZE_MAX)
 		vad = r->job->files[r->plan.vad_model];
-	if (fs_size(model, &bytes, &e) < 0) {
-		finish(r, NULL, &e, true);
-		return;
-	}
 	/* "." would be the folder of pages it shows, and of files it writes. */
 	const char *argv[] = {"-m",    model,	   "--host", "127.0.0.1", "--port", "{port}",
 			      "-t",    threads(n), "-l",     "auto",	  "-pp",    "--tmp-dir",
@@ -301,7 +283,7 @@ static void serve(struct engine_run *r)
 		argv[15] = "--vad-model";
 		argv[16] = vad;
 	}
-	struct patience patience = plan_patience(bytes, r->seconds);
+	struct patience patience = plan_patience(r->model.bytes, r->seconds);
 	struct served_spec spec = {
 	    .warm = {.engine = "whisper-cpp",
 		     .model = r->job->model,
@@ -356,6 +338,22 @@ static int convert(struct engine_run *r, struct err *err)
 	return r->audio ? 0 : -err->code;
 }
 
+/* What only the file itself tells. */
+static int check_model(struct model *m, const struct plan *p, const struct engine_job *job,
+		       struct err *err)
+{
+	if (model_read(m, job->files[p->model], err) < 0)
+		return -err->code;
+	bool english = strcmp(p->language, "en") == 0 || strcmp(p->language, "auto") == 0;
+	if (m->english_only && !english)
+		return err_set(err, EINVAL, "the model understands English only, not '%s'",
+			       p->language);
+	if (!m->cantonese && strcmp(p->language, "yue") == 0)
+		return err_set(err, EINVAL,
+			       "the model does not know Cantonese; large-v3 and its like do");
+	return 0;
+}
+
 static struct engine_run *start(struct engine *base, const struct engine_job *job,
 				const struct engine_events *ev, void *arg, bool *retryable,
 				struct err *err)
@@ -373,8 +371,12 @@ static struct engine_run *start(struct engine *base, const struct engine_job *jo
 		err_set(err, EINVAL, "there is no recording to transcribe");
 		return NULL;
 	}
+	struct model model;
+	if (check_model(&model, &plan, job, err) < 0)
+		return NULL;
 	struct engine_run *r = xcalloc(1, sizeof *r);
-	*r = (struct engine_run){.engine = w, .job = job, .ev = ev, .arg = arg, .plan = plan};
+	*r = (struct engine_run){
+	    .engine = w, .job = job, .ev = ev, .arg = arg, .plan = plan, .model = model};
 	r->wav = fs_join(job->scratch, "audio.wav");
 	if (convert(r, err) == 0)
 		return r;
