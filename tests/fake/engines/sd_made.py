@@ -12,7 +12,7 @@ def png(width, height, text):
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
     row = b"\0" + bytes([GREY]) * (3 * width)
     return (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
-            + chunk(b"tEXt", b"asked\0" + text) + chunk(b"IDAT", zlib.compress(row * height, 1)) + chunk(b"IEND", b""))
+            + chunk(b"tEXt", b"asked\0" + text) + chunk(b"IDAT", zlib.compress(row * height, 0)) + chunk(b"IEND", b""))
 
 
 def jpeg(width, height, text):

@@ -37,7 +37,7 @@ static int value_of(char c)
 
 static int broken(struct err *e)
 {
-	return err_set(e, EPROTO, "sd-server's answer holds broken base64");
+	return err_set(e, EPROTO, "sd-server answered with garbage: broken base64");
 }
 
 /* Up to the closing quote or the end of the data; a picture has millions of these characters. */
@@ -91,7 +91,7 @@ static int keep(struct scan *s, char c, struct err *e)
 {
 	return buf_add(&s->rest, &c, 1)
 		   ? 0
-		   : err_set(e, EPROTO, "sd-server's answer is no JSON of its");
+		   : err_set(e, EPROTO, "sd-server answered with garbage: it never ends");
 }
 
 /* Outside of strings: whether the next string is the value of b64_json. */

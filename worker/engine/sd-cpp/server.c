@@ -131,13 +131,14 @@ static void polled_status(struct engine_run *r, const json_t *o)
 {
 	const char *status = json_string_value(json_object_get(o, "status"));
 	if (!status)
-		broken(r, EPROTO, "sd-server's answer has no status");
+		broken(r, EPROTO, "sd-server answered with garbage: no status");
 	else if (strcmp(status, "queued") == 0 || strcmp(status, "generating") == 0)
 		poll_later(r);
 	else if (strcmp(status, "completed") != 0)
 		refuse_later(r, EIO, message_of(o));
 	else if (!scan_whole(&r->scan))
-		broken(r, EPROTO, "sd-server completed the job without a picture");
+		broken(r, EPROTO,
+		       "sd-server answered with garbage: a completed job without a picture");
 	else
 		spool_finish(r->spool);
 }
@@ -155,8 +156,10 @@ static void poll_ended(void *arg, const struct fetch_end *end)
 		return;
 	}
 	json_t *o = r->scan.rest.len ? json_parse(r->scan.rest.data, r->scan.rest.len, &e) : NULL;
-	if (r->status != 200 || !json_is_object(o))
-		broken(r, EPROTO, r->status != 200 ? "sd-server lost the job" : "no JSON answered");
+	if (r->status != 200)
+		broken(r, EPROTO, "sd-server lost the job");
+	else if (!json_is_object(o))
+		broken(r, EPROTO, "sd-server answered with garbage");
 	else
 		polled_status(r, o);
 	json_decref(o);
