@@ -35,11 +35,14 @@ struct transfer {
 	CURL *easy;
 	char error[CURL_ERROR_SIZE];
 	void (*done)(struct transfer *t, CURLcode code);
+	struct timer later; /* what can't be done inside a callback of curl's */
 };
 /* Makes the easy handle with what every transfer shares: proxies, verification, no redirects, no
  * signals. */
 void transfer_init(struct transfer *t, struct net *n, struct multi *m, const char *url);
 void transfer_start(struct transfer *t);
+/* Takes it out of the multi. false from inside a callback of curl's (a fetch's data): not yet. */
+bool transfer_stop(struct transfer *t);
 void transfer_fini(struct transfer *t);
 /* What went wrong, for people: curl's own words when it has some. */
 const char *transfer_error(const struct transfer *t, CURLcode code);

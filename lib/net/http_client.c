@@ -26,7 +26,7 @@ struct exchange {
 	void *arg;
 	curl_off_t sent;
 	uint64_t sent_at; /* when the last bytes of the request went out */
-	bool reply_late;
+	bool reply_late, cancelled;
 };
 
 static size_t on_reply(char *data, size_t size, size_t n, void *arg)
@@ -157,6 +157,10 @@ static void exchange_free(struct exchange *x)
 static void on_done(struct transfer *t, CURLcode code)
 {
 	struct exchange *x = container_of(t, struct exchange, t);
+	if (x->cancelled) {
+		exchange_free(x);
+		return;
+	}
 	struct http_reply reply = {.body = x->body.reply.data ? x->body.reply.data : "",
 				   .len = x->body.reply.len};
 	long status = 0;
@@ -195,10 +199,20 @@ struct exchange *exchange_start(struct transport *tr, const struct http_request 
 	return x;
 }
 
+static void free_later(void *arg)
+{
+	exchange_free(arg);
+}
+
 void exchange_cancel(struct exchange *x)
 {
-	if (x)
+	if (!x || x->cancelled)
+		return;
+	x->cancelled = true;
+	if (transfer_stop(&x->t))
 		exchange_free(x);
+	else
+		timer_start(&x->t.later, &x->t.net->loop->clock, 0, free_later, x);
 }
 
 void exchange_free_all(struct net *n)

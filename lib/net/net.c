@@ -169,15 +169,28 @@ void transfer_init(struct transfer *t, struct net *n, struct multi *m, const cha
 	curl_easy_setopt(t->easy, CURLOPT_PRIVATE, t);
 }
 
+static void start_later(void *arg)
+{
+	transfer_start(arg);
+}
+
 void transfer_start(struct transfer *t)
 {
-	curl_multi_add_handle(t->multi->curl, t->easy);
+	if (curl_multi_add_handle(t->multi->curl, t->easy) == CURLM_RECURSIVE_API_CALL)
+		timer_start(&t->later, &t->multi->loop->clock, 0, start_later, t);
+}
+
+bool transfer_stop(struct transfer *t)
+{
+	timer_stop(&t->later);
+	return curl_multi_remove_handle(t->multi->curl, t->easy) != CURLM_RECURSIVE_API_CALL;
 }
 
 void transfer_fini(struct transfer *t)
 {
 	if (!t->easy)
 		return;
+	timer_stop(&t->later);
 	curl_multi_remove_handle(t->multi->curl, t->easy);
 	curl_easy_cleanup(t->easy);
 	t->easy = NULL;

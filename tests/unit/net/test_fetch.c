@@ -586,6 +586,56 @@ static void wholes(void **state)
 	assert_false(w.done);
 }
 
+/* libcurl takes no handle in or out inside its callbacks; those who are called need not know. */
+struct inside {
+	struct fixture *f;
+	const char *url;
+	struct exchange *victim;
+	struct got got, none;
+	bool done;
+};
+
+static enum fetch_verdict ask_inside(void *arg, const void *data, size_t len)
+{
+	struct inside *in = arg;
+	(void)data;
+	(void)len;
+	if (in->victim) {
+		struct http_request r = {.method = "GET", .url = in->url, .max_reply = 100};
+		transport_request(in->f->net, &r, on_got, &in->got);
+		transport_cancel(in->f->net, in->victim);
+		in->victim = NULL;
+	}
+	return FETCH_GO;
+}
+
+static void end_inside(void *arg, const struct fetch_end *end)
+{
+	struct inside *in = arg;
+	in->done = end->fault == FETCH_OK;
+}
+
+static void exchanges_from_inside_a_callback(void **state)
+{
+	struct fixture *f = *state;
+	static const struct fetch_events events = {NULL, ask_inside, end_inside};
+	auto_free char *url = at(server, "/big");
+	auto_free char *mute = at(server, "/mute");
+	auto_free char *busy = at(server, "/busy");
+	struct inside in = {.f = f, .url = busy};
+	struct http_request victim = {.method = "GET", .url = mute, .max_reply = 100};
+	struct fetch_request r = ask(url);
+	in.victim = transport_request(f->net, &victim, on_got, &in.none);
+	fetch_start(f->net, &r, &events, &in);
+	await(f, &in.done);
+	await(f, &in.got.done);
+	assert_int_equal(in.got.status, 503);
+	assert_string_equal(in.got.body, "busy");
+	live(f, 30);
+	assert_int_equal(in.none.calls, 0);
+	got_fini(&in.got);
+}
+
 static void freed_with_the_net(void **state)
 {
 	struct fixture *f = *state;
@@ -663,6 +713,7 @@ int main(void)
 	    test(forms_from_disk),
 	    test(bad_headers_are_not_sent),
 	    test(wholes),
+	    test(exchanges_from_inside_a_callback),
 	    test(freed_with_the_net),
 	};
 	int rc = cmocka_run_group_tests(tests, start_servers, NULL);
