@@ -181,6 +181,70 @@ static void test_cwd(void **state)
 	assert_string_equal(text(&f->out), "/usr|");
 }
 
+static void test_environment(void **state)
+{
+	struct fixture *f = *state;
+	const char *const argv[] = {"sh", "-c",
+				    "env | grep ^CHILD_TEST_ | sort; env | grep -c ^PATH=", NULL};
+	const char *const env[] = {"CHILD_TEST_B=new=1", "CHILD_TEST_EMPTY=", "CHILD_TEST_C=3",
+				   NULL};
+	setenv("CHILD_TEST_A", "ours", 1);
+	setenv("CHILD_TEST_B", "old", 1);
+	setenv("CHILD_TEST_BB", "a longer name", 1);
+	run(f, &(struct child_spec){.argv = argv, .env = env});
+	assert_string_equal(text(&f->out),
+			    "CHILD_TEST_A=ours|CHILD_TEST_B=new=1|CHILD_TEST_BB=a longer name|"
+			    "CHILD_TEST_C=3|CHILD_TEST_EMPTY=|1|");
+	assert_string_equal(getenv("CHILD_TEST_B"), "old"); /* ours is untouched */
+	unsetenv("CHILD_TEST_A");
+	unsetenv("CHILD_TEST_B");
+	unsetenv("CHILD_TEST_BB");
+}
+
+static void count_line(void *arg, int fd, const char *line)
+{
+	(void)fd;
+	(void)line;
+	(*(size_t *)arg)++;
+}
+
+struct flood {
+	size_t lines;
+	struct loop *loop;
+};
+
+static void flood_end(void *arg, const struct child_end *end)
+{
+	assert_int_equal(end->exit_code, 0);
+	loop_stop(((struct flood *)arg)->loop);
+}
+
+/* Whatever the lines look like, a flood costs neither memory nor much of the processor. */
+static void test_flood(void **state)
+{
+	static const struct {
+		const char *script;
+		size_t lines;
+	} rows[] = {
+	    {"yes \"$(printf %4095s x)\" | head -c 1073741824", 262144},
+	    {"head -c 268435456 /dev/zero", 1},
+	    {"yes '' | head -c 134217728 | tr '\\n' '\\r'", 134217728},
+	};
+	static const struct child_events counting = {count_line, flood_end};
+	struct fixture *f = *state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct flood flood = {.loop = &f->loop};
+		const char *const argv[] = {"sh", "-c", rows[i].script, NULL};
+		clock_t begin = clock();
+		assert_non_null(child_start(&f->loop, &(struct child_spec){.argv = argv}, &counting,
+					    &flood, NULL));
+		loop_run(&f->loop);
+		assert_int_equal(flood.lines, rows[i].lines);
+		print_message("flood %zu: %.1f s of processor time\n", i,
+			      (double)(clock() - begin) / CLOCKS_PER_SEC);
+	}
+}
+
 static void test_start_failures(void **state)
 {
 	struct fixture *f = *state;
@@ -397,6 +461,8 @@ int main(void)
 	    T(test_input_not_read),
 	    T(test_stdin_is_empty),
 	    T(test_cwd),
+	    T(test_environment),
+	    T(test_flood),
 	    T(test_start_failures),
 	    T(test_deadline),
 	    T(test_kill),
