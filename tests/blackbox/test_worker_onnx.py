@@ -2,7 +2,9 @@
 
 SPDX-License-Identifier: MIT"""
 
+import contextlib
 import os
+import pathlib
 import signal
 import struct
 import unittest
@@ -70,15 +72,13 @@ class Onnx(unittest.TestCase):
         self.session.offer(self.engines.offer(job, {k: v for k, v in task.items() if v is not None}, "onnx", files, model))
 
     def engine_helpers(self):
+        """Processes of our engine helpers: they have our folder in their environment."""
         found = []
-        for entry in os.listdir("/proc"):
-            if entry.isdigit():
-                try:
-                    with open(f"/proc/{entry}/cmdline", "rb") as f:
-                        if b"engine-helper" in f.read() and str(self.engines.dir).encode() in open(f"/proc/{entry}/environ", "rb").read():
-                            found.append(int(entry))
-                except OSError:
-                    pass
+        for entry in pathlib.Path("/proc").iterdir():
+            with contextlib.suppress(OSError):
+                if entry.name.isdigit() and b"engine-helper" in (entry / "cmdline").read_bytes() and \
+                        str(self.engines.dir).encode() in (entry / "environ").read_bytes():
+                    found.append(int(entry.name))
         return found
 
     def failed(self, job):
