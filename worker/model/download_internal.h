@@ -10,7 +10,7 @@
 #include "worker/model/meter.h"
 #include "worker/model/width.h"
 
-#define CHUNK_BYTES   (256u << 10)
+#define CHUNK_BYTES   (128u << 10)
 #define TOTAL_UNKNOWN UINT64_MAX
 #define START_OVERS   3 /* a file that changes under every attempt is given up */
 

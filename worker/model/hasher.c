@@ -6,7 +6,7 @@
 #include "worker/model/download_internal.h"
 #include "worker/model/part.h"
 
-#define QUEUE_MAX 4
+#define QUEUE_MAX 8
 #define BACK_MAX  CHUNK_BYTES
 
 void hasher_init(struct hasher *h)

@@ -10,8 +10,8 @@
 #include "worker/model/download_internal.h"
 #include "worker/model/part.h"
 
-/* Chunks of a stream that wait for the disk. Eight streams with all theirs are 6 MiB. */
-#define QUEUE_ALONE  6
+/* Chunks of a stream that wait for the disk. Eight streams with all theirs are 3 MiB. */
+#define QUEUE_ALONE  8
 #define QUEUE_SHARED 2
 #define SPARE_MAX    8
 

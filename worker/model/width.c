@@ -4,9 +4,9 @@
 
 /* New streams are in slow start for a while; then the window must be long enough for the noise of
  * a link, and short enough that a file of seconds still gets its streams. */
-#define SETTLE_MS  120
+#define SETTLE_MS  60
 #define PATIENT_MS 3000 /* for a stream that does not begin */
-#define MEASURE_MS 300
+#define MEASURE_MS 200
 #define HOLD_MS	   3000
 #define HOLD_MAX   60000
 /* Of the gain that would be perfect, what must be seen to go on. */
