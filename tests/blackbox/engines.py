@@ -33,6 +33,7 @@ import threading
 from peers import Worker, claim, until
 
 FAKES = pathlib.Path(__file__).resolve().parents[1] / "fake" / "engines"
+WHISPER_HEAD = b"lmgg" + (51865).to_bytes(4, "little") + (1500).to_bytes(4, "little")  # magic, vocabulary, audio context
 DEFAULTS = {"cfgScale": 1, "steps": 2, "width": 64, "height": 64}
 
 

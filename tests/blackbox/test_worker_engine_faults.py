@@ -13,7 +13,7 @@ import resource
 import unittest
 import wave
 
-from engines import FAKES, Engines
+from engines import FAKES, WHISPER_HEAD, Engines
 from peers import WORKER, Studio, until
 from test_worker_jobs import files_below, open_session
 
@@ -55,7 +55,7 @@ class Llama(Kind):
 
 class Whisper(Kind):
     programs, engine, remedy = ["whisper-server"], "whisper-cpp", "whisper.cpp"
-    filename, role, magic = "w.bin", "model", b"lmgg"
+    filename, role, magic = "w.bin", "model", WHISPER_HEAD
 
     def offer(self, job):
         url = self.engines.files.add("/recordings/a.wav", silence(2))
