@@ -49,12 +49,11 @@ static void print_models(const struct sight *s)
 static void print_engine(const struct sight *s)
 {
 	const struct engine_info *i = &s->info;
-	auto_free char *state =
-	    xasprintf("%s%s%s",
-		      !s->offers->kinds ? "missing"
-		      : i->missing	? "in part"
-					: "ready",
-		      i->version ? ", version " : "", i->version ? i->version : "");
+	auto_free char *state = xasprintf("%s%s%s",
+					  !s->offers->kinds ? "missing"
+					  : i->missing	    ? "in part"
+							    : "ready",
+					  i->version ? ", " : "", i->version ? i->version : "");
 	wrap_print(stdout, s->ops->name, NAME_WIDTH, state);
 	wrap_print(stdout, "", NAME_WIDTH, s->ops->summary);
 	if (i->path)

@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "lib/base/log_stderr.h"
 #include "lib/base/mem.h"
 #include "lib/net/net.h"
 #include "worker/cli/amount.h"
@@ -22,7 +21,7 @@ struct pull {
 	char *model, *host;
 	struct loop loop;
 	struct log log;
-	struct log_stderr sink;
+	struct log_sink sink;
 	struct transport *net;
 	struct store *store;
 	struct hold *hold;
@@ -165,12 +164,21 @@ static void open_store(struct pull *p)
 	configure(p);
 }
 
+/* What goes wrong on the way, between the lines of the bar. */
+static void say(struct log_sink *sink, const struct log_entry *entry)
+{
+	struct pull *p = container_of(sink, struct pull, sink);
+	if (entry->level < LOG_LEVEL_WARN)
+		return;
+	pull_bar_end(&p->bar);
+	fprintf(stderr, "studio-worker: %s\n", entry->message);
+}
+
 static void open_log(struct pull *p)
 {
-	struct log_filter warnings = {.level = LOG_LEVEL_WARN};
 	log_init(&p->log, &p->loop.clock);
-	log_stderr_init(&p->sink, 2, LOG_FORMAT_AUTO, &warnings);
-	log_add_sink(&p->log, &p->sink.sink);
+	p->sink.write = say;
+	log_add_sink(&p->log, &p->sink);
 }
 
 static void fetch(struct pull *p)

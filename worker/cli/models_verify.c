@@ -10,6 +10,7 @@
 #include "lib/wire/fields.h"
 #include "worker/cli/cli.h"
 #include "worker/cli/models.h"
+#include "worker/cli/wrap.h"
 
 enum verdict { GOOD, BAD, UNKNOWN, VERDICTS };
 static const char *const verdict_names[] = {"good", "bad", "unknown"};
@@ -38,10 +39,9 @@ static void tell(const struct tally *t, const struct store_entry *entry, enum ve
 {
 	auto_free char *name = models_name(entry);
 	if (!t->files) {
-		auto_free char *reason = cli_clean(why->text);
 		printf("%-7s  %s\n", verdict_names[v], name);
 		if (v == BAD)
-			printf("         %s\n", reason);
+			wrap_print(stdout, "", 8, why->text);
 		fflush(stdout); /* the next one may take a minute */
 		return;
 	}

@@ -10,9 +10,10 @@
 #include "lib/base/mem.h"
 #include "lib/base/utf8.h"
 
-#define CELLS	 20
-#define COLUMNS	 80
-#define EVERY_MS 5000
+#define CELLS	  20
+#define COLUMNS	  80
+#define EVERY_MS  5000
+#define NAME_ROOM 16
 
 void pull_bar_init(struct pull_bar *b, int fd)
 {
@@ -42,6 +43,13 @@ static void gauge(const struct store_progress *p, char out[CELLS + 16])
 		 cells);
 }
 
+/* The end of a long name is what tells files apart; the numbers need the room. */
+static char *short_name(const char *name)
+{
+	size_t n = strlen(name);
+	return n > NAME_ROOM ? xasprintf("..%s", name + n - (NAME_ROOM - 2)) : xstrdup(name);
+}
+
 static void put(int fd, const char *text)
 {
 	(void)!write(fd, text, strlen(text));
@@ -51,11 +59,14 @@ void pull_bar_draw(struct pull_bar *b, const struct store_progress *p, uint64_t 
 {
 	char text[256], bar[CELLS + 16];
 	b->done = p->done;
-	b->total = p->total;
-	if (!b->terminal && now_ms < b->due_ms)
+	if (!b->terminal && (now_ms < b->due_ms || b->told == b->done))
 		return;
 	b->due_ms = now_ms + EVERY_MS;
-	store_progress_text(p, text, sizeof text);
+	b->told = b->done;
+	auto_free char *name = b->terminal ? short_name(p->filename) : xstrdup(p->filename);
+	struct store_progress named = *p;
+	named.filename = name;
+	store_progress_text(&named, text, sizeof text);
 	utf8_clean(text);
 	gauge(p, bar);
 	if (!b->terminal) {

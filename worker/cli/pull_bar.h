@@ -10,8 +10,8 @@
 struct pull_bar {
 	int fd;
 	bool terminal, drawn;
-	uint64_t due_ms; /* no plain line before */
-	uint64_t done, total;
+	uint64_t due_ms;     /* no plain line before */
+	uint64_t done, told; /* bytes: now, and in the last plain line */
 };
 void pull_bar_init(struct pull_bar *b, int fd);
 void pull_bar_draw(struct pull_bar *b, const struct store_progress *p, uint64_t now_ms);
