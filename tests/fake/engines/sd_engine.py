@@ -143,5 +143,5 @@ def generate(model, request):
 
 def lora_path(folder, name):
     """A LoRA of the folder (a link counts as the file it leads to), or None."""
-    path = pathlib.Path(folder, name)
-    return path if folder and path.resolve().is_file() and os.sep not in name else None
+    path = pathlib.Path(folder or "/nonexistent", name)
+    return path if os.sep not in name and path.resolve().is_file() else None

@@ -14,15 +14,14 @@
 
 /* sd-cli reads LoRAs from tags in the prompt, and a tag may hold any path: a stranger's tag must
  * not reach it. Without a LoRA of the model it looks for none. */
-int sd_cli_check(const struct engine_run *r, struct err *e)
+int sd_cli_check(const struct plan *p, const struct source *s, struct err *e)
 {
-	const struct plan *p = &r->plan;
 	if (strlen(p->prompt) > MAX_PROMPT || strlen(p->negative) > MAX_PROMPT)
 		return err_set(e, EINVAL,
 			       "a prompt of more than %d bytes is too long for sd-cli; "
 			       "sd-server takes it",
 			       MAX_PROMPT);
-	if (sd_files_loras(r->job->source) && (strstr(p->prompt, TAG) || strstr(p->negative, TAG)))
+	if (sd_files_loras(s) && (strstr(p->prompt, TAG) || strstr(p->negative, TAG)))
 		return err_set(e, EINVAL,
 			       "the prompt must not hold " TAG
 			       "…> tags; LoRAs are files of the model");

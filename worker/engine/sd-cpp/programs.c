@@ -46,7 +46,8 @@ void programs_start(struct engine_run *r)
 	static const struct prebuilt_events events = {.progress = progress, .end = ended};
 	struct sd *sd = r->engine;
 	struct err e = ERR_INIT;
-	if (sd_present(sd) && !sd->server && sd_cli_check(r, &e) < 0) {
+	/* Not when start() calls: it has asked already. */
+	if (sd_present(sd) && !sd->server && sd_cli_check(&r->plan, r->job->source, &e) < 0) {
 		sd_run_finish(r, &e, false);
 	} else if (sd_present(sd)) {
 		sd_prepare_start(r);

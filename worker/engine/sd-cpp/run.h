@@ -108,7 +108,7 @@ void sd_prepare_start(struct engine_run *r);
 void sd_server_start(struct engine_run *r);
 void sd_server_cancel(struct engine_run *r);
 
-int sd_cli_check(const struct engine_run *r, struct err *e) MUST_CHECK;
+int sd_cli_check(const struct plan *p, const struct source *s, struct err *e) MUST_CHECK;
 void sd_cli_start(struct engine_run *r);
 
 /* Looks at r->raw; `then` follows with r->work_err set when it is not what was asked for. */

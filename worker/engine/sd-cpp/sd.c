@@ -231,6 +231,8 @@ static int ready(struct sd *sd, const struct engine_job *job, const struct plan 
 {
 	if (!possible(sd, err))
 		return -err->code;
+	if (!sd->server && sd->cli && sd_cli_check(p, job->source, err) < 0)
+		return -err->code;
 	if (!job->files || (!sd->cli && (!sd->env.host || !sd->env.net)))
 		return err_set(err, EINVAL, "the files of the model are not there");
 	if ((p->init && !job->init_image) || (p->reference && !job->ref_image) ||
