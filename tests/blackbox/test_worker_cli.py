@@ -16,7 +16,7 @@ import unittest.mock
 
 from peers import INSTALL_ID, TOKEN, WORKER, WORKER_ID, Studio, Worker, llm, tts, until
 
-COMMANDS = ["run", "status", "pause", "resume", "register", "config", "set-threshold", "engines", "version", "help"]
+COMMANDS = ["run", "status", "pause", "resume", "register", "config", "set-threshold", "models", "engines", "version", "help"]
 
 
 def call(*args, config=None, env=None, cwd=None):
@@ -131,7 +131,8 @@ class Config(Folder):
         text = self.call("config").stdout
         for key in ("api_base_url", "auto_start", "start_minimised", "only_when_idle", "auto_update_enabled",
                     "auto_update_interval_secs", "auto_update_feed", "auto_update_prerelease", "models_root",
-                    "ws_reconnect_attempts", "local_api_port"):
+                    "ws_reconnect_attempts", "local_api_port", "models_quota_gb", "download_limit_mbps", "allow_hosts",
+                    "engine_idle_secs", "vram_margin_gb", "llama_server_path", "onnxruntime_path"):
             self.assertIn(f"\n{key} = ", text)
         self.assertIn("vram_threshold_gb = 3.0", text)
         self.assertIn("(default 12.0)", text)
