@@ -49,8 +49,8 @@ struct input {
 
 	struct buf filling;
 	uint64_t taken, total; /* bytes of this try; total UINT64_MAX: not said */
-	struct err err;	      /* why we stopped it */
-	struct fetch_end end; /* of this try, once `answered` */
+	struct err err;	       /* why we stopped it */
+	struct fetch_end end;  /* of this try, once `answered` */
 };
 
 static void input_free(struct input *in)
