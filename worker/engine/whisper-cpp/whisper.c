@@ -21,6 +21,7 @@
 #include "worker/engine/whisper-cpp/answer.h"
 #include "worker/engine/whisper-cpp/model.h"
 #include "worker/engine/whisper-cpp/plan.h"
+#include "worker/engine/whisper-cpp/request.h"
 #include "worker/host/served.h"
 
 #define REMEDY                                                                                     \
@@ -180,40 +181,14 @@ static void replied(void *arg, const struct fetch_reply *reply)
 	}
 }
 
-static const char *yes(bool b)
-{
-	return b ? "true" : "false";
-}
-
 static void ask(void *arg, const struct warm *w)
 {
 	struct engine_run *r = arg;
-	const struct plan *p = &r->plan;
-	const char *prompt = r->job->task->stt.prompt;
 	if (r->cancelled)
 		return;
-	auto_free char *url = xasprintf("%s/inference", w->base_url);
-	/* max_len: whole segments, not lines of 60 characters, which come with token times. */
-	struct fetch_part parts[] = {
-	    {.name = "file",
-	     .file_path = r->wav,
-	     .file_name = "audio.wav",
-	     .content_type = "audio/wav"},
-	    {.name = "response_format", .value = "verbose_json"},
-	    {.name = "no_language_probabilities", .value = "true"},
-	    {.name = "language", .value = p->language},
-	    {.name = "translate", .value = yes(p->translate)},
-	    {.name = "vad", .value = yes(p->vad)},
-	    {.name = "token_timestamps", .value = yes(p->words)},
-	    {.name = "split_on_word", .value = yes(p->words)},
-	    {.name = "max_len", .value = "1000000"},
-	    {.name = "prompt", .value = prompt ? prompt : ""},
-	};
-	/* A connection of its own: closing it is how whisper-server hears of a cancellation. */
-	struct fetch_request q = {
-	    .url = url, .parts = parts, .n_parts = ARRAY_LEN(parts), .unshared = true};
 	r->ev->progress(r->arg, STAGE_RUNNING, 0, "transcribing");
-	r->fetch = fetch_whole(r->engine->env.net, &q, ANSWER_MAX_BYTES, replied, r);
+	r->fetch = request_send(r->engine->env.net, w->base_url, &r->plan, r->job->task->stt.prompt,
+				r->wav, replied, r);
 }
 
 static void abandon(void *arg)
