@@ -66,6 +66,7 @@ static void write_after(struct work *w)
 	} else {
 		(void)extents_add(&d->done, c->at, c->at + c->len);
 		claim_written(d, c->len);
+		hasher_pump(d); /* it may have waited to read this back */
 	}
 	chunk_unref(d, c);
 	write_next(r);
