@@ -5,16 +5,16 @@ first error line), no process is left, the next job succeeds, the worker stays s
 
 $STUDIO_WORKER_ENGINE_DEADLINES makes minutes of patience seconds.  SPDX-License-Identifier: MIT"""
 
+import concurrent.futures
 import contextlib
 import io
 import os
-import pathlib
 import resource
 import unittest
 import wave
 
 from engines import FAKES, WHISPER_HEAD, Engines
-from peers import WORKER, Studio, until
+from peers import Studio, until
 from test_worker_jobs import files_below, open_session
 
 FEATURES = ["progress", "cancel"]
@@ -35,6 +35,7 @@ def silence(seconds):
 
 class Kind:
     """One engine: its jobs, and whether an answer is for the model and the job that were asked."""
+    garbage = "garbage"
 
     def __init__(self, engines, size=1000):
         self.engines, self.model = engines, engines.model("model-x", self.filename, role=self.role, magic=self.magic, size=size)
@@ -56,6 +57,7 @@ class Llama(Kind):
 class Whisper(Kind):
     programs, engine, remedy = ["whisper-server"], "whisper-cpp", "whisper.cpp"
     filename, role, magic = "w.bin", "model", WHISPER_HEAD
+    garbage = "what is no answer"
 
     def offer(self, job):
         url = self.engines.files.add("/recordings/a.wav", silence(2))
@@ -147,17 +149,24 @@ def row(test, kind, installed=True, deadlines=None, **options):
 
 class Faults(unittest.TestCase):
     def strikes(self, fault, *words, deadlines=None):
+        """With every engine, at the same time."""
+        with concurrent.futures.ThreadPoolExecutor(len(KINDS)) as pool:
+            runs = {kind: pool.submit(self.strike, kind, fault, words, deadlines) for kind in KINDS}
+            for kind, run in runs.items():
+                with self.subTest(kind.engine):
+                    run.result()
+
+    def strike(self, kind, fault, words, deadlines):
         """Always: tried twice, failed with the reason, nothing left. Once: the second try is good."""
-        for kind in KINDS:
-            with self.subTest(kind.engine), row(self, kind, deadlines=deadlines) as r:
-                r.engines.fault(fault)
-                r.bad("always", *words)
-                self.assertEqual(r.starts(), 2)
-                r.engines.wait_gone()
-                r.engines.fault(fault, 1)
-                r.good("once")
-                self.assertEqual(r.starts(), 4)
-                r.over()
+        with row(self, kind, deadlines=deadlines) as r:
+            r.engines.fault(fault)
+            r.bad("always", *[word(kind) if callable(word) else word for word in words])
+            self.assertEqual(r.starts(), 2)
+            r.engines.wait_gone()
+            r.engines.fault(fault, 1)
+            r.good("once")
+            self.assertEqual(r.starts(), 4)
+            r.over()
 
     def test_missing(self):
         for kind in KINDS:
@@ -195,7 +204,7 @@ class Faults(unittest.TestCase):
         self.strikes("die", "[ERROR] fault: the engine's own first error line", "signal 11")
 
     def test_answers_garbage(self):
-        self.strikes("garbage", "garbage")
+        self.strikes("garbage", lambda kind: kind.garbage)
 
     def test_answers_100_mb(self):
         self.strikes("huge")
@@ -266,44 +275,6 @@ class Faults(unittest.TestCase):
                     r.bad("j")
                     self.full(r, resource.RLIM_INFINITY)
                     r.over()
-
-
-class Switching(unittest.TestCase):
-    TURNS = 100
-
-    def resident_kib(self, worker):
-        for line in pathlib.Path(f"/proc/{worker.process.pid}/status").read_text().splitlines():
-            if line.startswith("VmRSS:"):
-                return int(line.split()[1])
-        raise KeyError("VmRSS")
-
-    def test_two_models_that_do_not_fit_together(self):
-        """100 times: no wrong model's answer, no leaked process, memory, descriptor or file."""
-        with Studio() as studio, Engines(["llama-server"], vram_gib=6) as engines, engines.worker(studio) as worker:
-            engines.fault("memory", 4 << 30)
-            session = open_session(studio)
-            models = [engines.model("model-a", "a.gguf"), engines.model("model-b", "b.gguf")]
-            open_files = lambda: len(os.listdir(f"/proc/{worker.process.pid}/fd"))
-            early = None
-            for i in range(self.TURNS):
-                session.offer(engines.llm(f"j{i}", f"turn {i}", models[i % 2], vram=4))
-                answer = session.expect("completeJson", within=60, jobId=f"j{i}")
-                self.assertEqual(answer["result"]["choices"][0]["message"]["content"], f"{'ab'[i % 2]} says: turn {i}")
-                session.send({"type": "completeAck", "jobId": f"j{i}"})
-                self.assertEqual(len(engines.pids()), 1)
-                if i == 19:
-                    early = self.resident_kib(worker), open_files()
-            self.assertEqual(len(engines.starts()), self.TURNS)
-            self.assertEqual(session.seen("fail"), [])
-            if b"__asan_init" not in pathlib.Path(WORKER).read_bytes():
-                self.assertLess(self.resident_kib(worker) - early[0], 1024)
-            until("as few descriptors as before", lambda: open_files() <= early[1] + 1)
-            used = engines.drm / "card0/device/mem_info_vram_used"
-            self.assertEqual(int(used.read_text()), 4 << 30)
-            self.assertEqual(len(os.listdir(os.path.join(worker.dir, "state", "engines"))), 1)
-            self.assertEqual(worker.stop()[0], 0)
-            engines.wait_gone()
-            until("the memory to be back", lambda: int(used.read_text()) == 0)
 
 
 if __name__ == "__main__":
