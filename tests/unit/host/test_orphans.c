@@ -44,6 +44,11 @@ static char *folder_of(struct lab *l, const char *mark)
 	return folder;
 }
 
+static void remade(const char *folder)
+{
+	assert_int_equal(mkdir(folder, 0700), 0);
+}
+
 static void boot(char out[64])
 {
 	FILE *f = fopen("/proc/sys/kernel/random/boot_id", "r");
@@ -81,11 +86,11 @@ static void a_recorded_process_is_ended_if_it_is_the_same(void **state)
 	lab_put(folder, "record", "%d %llu %s\n", pid, start + 1, id);
 	sweep(l);
 	assert_true(lives(pid));
-	folder_of(l, MARK);
+	remade(folder);
 	lab_put(folder, "record", "%d %llu 00000000-0000-0000-0000-000000000000\n", pid, start);
 	sweep(l);
 	assert_true(lives(pid));
-	folder_of(l, MARK);
+	remade(folder);
 	lab_put(folder, "record", "%d %llu %s\n", pid, start, id);
 	sweep(l);
 	assert_false(lives(pid));
@@ -128,20 +133,27 @@ static void hostile_records_kill_nobody(void **state)
 	assert_false(lab_said(l, "ended"));
 }
 
-static void what_a_killed_process_starts_meanwhile_is_found_too(void **state)
+static void what_is_started_meanwhile_is_found_too(void **state)
 {
+	char byte;
+	int fds[2];
 	(void)state;
+	assert_int_equal(pipe2(fds, 0), 0);
 	setenv(ORPHAN_MARK, MARK, 1);
 	pid_t pid = fork();
 	if (pid == 0) {
+		dup2(fds[1], 1);
 		execl("/bin/sh", "sh", "-c",
-		      "for i in 1 2 3 4 5; do setsid sleep 60 & done; exec setsid sleep 60", NULL);
+		      "for i in 1 2 3 4 5; do setsid sleep 60 >&- & done; echo; "
+		      "while :; do setsid sleep 60 >&- & sleep 0.01; done",
+		      NULL);
 		_exit(127);
 	}
 	unsetenv(ORPHAN_MARK);
-	int seen = 0;
-	while (seen < 6)
-		seen += orphan_sweep(MARK) + (usleep(1000), 0);
+	close(fds[1]);
+	assert_int_equal(read(fds[0], &byte, 1), 1);
+	close(fds[0]);
+	assert_true(orphan_sweep(MARK) >= 6);
 	assert_int_equal(orphan_sweep(MARK), 0);
 	waitpid(pid, NULL, 0);
 }
@@ -205,7 +217,7 @@ int main(void)
 	    WITH_LAB(a_recorded_process_is_ended_if_it_is_the_same),
 	    WITH_LAB(a_mark_is_enough_without_a_whole_record),
 	    WITH_LAB(hostile_records_kill_nobody),
-	    cmocka_unit_test(what_a_killed_process_starts_meanwhile_is_found_too),
+	    cmocka_unit_test(what_is_started_meanwhile_is_found_too),
 	    WITH_LAB(nothing_outlives_a_worker_that_was_killed),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

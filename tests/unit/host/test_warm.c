@@ -304,6 +304,7 @@ static void death_is_told_to_all_and_a_new_one_is_fresh(void **state)
 	LAB_UNTIL(l, a.ready);
 	job_ask(&a, "hello", &g);
 	LAB_UNTIL(l, a.died && b.died && g.done);
+	secret_clear(&a.key);
 	assert_true(a.retryable && b.retryable);
 	assert_non_null(strstr(a.err.text, "was ended by signal 11 (Segmentation fault): [ERROR] "
 					   "fault: the engine's own first error line"));
@@ -396,6 +397,7 @@ static void what_the_settling_loop_kills_is_not_started_again(void **state)
 	job_start(l, &a, "m", 0);
 	LAB_UNTIL(l, a.ready);
 	loop_settle(&l->loop);
+	secret_clear(&a.key);
 	assert_int_equal(a.died, 1);
 	assert_int_equal(a.err.code, ECANCELED);
 	job_start(l, &a, "m", 0);
