@@ -46,6 +46,7 @@ struct rig {
 	struct identity identity;
 	struct advert_deps advert;
 	struct session *session;
+	unsigned edits; /* of config.toml that were told */
 	bool over;
 	enum session_outcome outcome;
 
@@ -163,6 +164,11 @@ static UNUSED void rig_config(struct rig *r, const char *text)
 		assert_int_equal(config_load(&r->config, path, NULL, NULL), 0);
 }
 
+static UNUSED void rig_edited(void *arg)
+{
+	((struct rig *)arg)->edits++;
+}
+
 static UNUSED void rig_rooms(struct rig *r)
 {
 	struct err e = ERR_INIT;
@@ -186,6 +192,8 @@ static UNUSED void rig_rooms(struct rig *r)
 	    .jobs = r->jobs,
 	    .ship = r->ship,
 	    .config = &r->config,
+	    .config_changed = rig_edited,
+	    .config_arg = r,
 	    .identity = &r->identity,
 	    .capabilities = rig_snapshot,
 	    .capabilities_arg = &r->advert,

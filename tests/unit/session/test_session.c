@@ -113,6 +113,27 @@ static void beats_every_five_seconds(void **state)
 	rig_free(r);
 }
 
+static void an_edit_is_told_once(void **state)
+{
+	(void)state;
+	struct rig *r = rig_serving();
+	unsigned before = r->edits;
+	rig_config(r, "api_base_url = \"http://studio/\"\ndownload_limit_mbps = 80\n");
+	rig_advance(r, 20000);
+	assert_int_equal(r->edits, before + 1);
+	assert_true(r->config.options.download_limit_mbps > 79);
+	/* A comment is no change, and those who borrowed the strings keep them. */
+	const char *root = r->config.options.models_root;
+	rig_config(r, "api_base_url = \"http://studio/\"\ndownload_limit_mbps = 80 # slow\n");
+	rig_advance(r, 20000);
+	assert_int_equal(r->edits, before + 1);
+	assert_ptr_equal(r->config.options.models_root, root);
+	rig_config(r, "api_base_url = \n");
+	rig_advance(r, 20000);
+	assert_int_equal(r->edits, before + 1);
+	rig_free(r);
+}
+
 static void a_broken_config_keeps_the_options(void **state)
 {
 	(void)state;
@@ -518,6 +539,7 @@ int main(void)
 	    cmocka_unit_test(a_silent_greeting_ends),
 	    cmocka_unit_test(offers_before_welcome_are_dropped),
 	    cmocka_unit_test(beats_every_five_seconds),
+	    cmocka_unit_test(an_edit_is_told_once),
 	    cmocka_unit_test(a_broken_config_keeps_the_options),
 	    cmocka_unit_test(silence_is_death),
 	    cmocka_unit_test(half_open_is_noticed_too),
