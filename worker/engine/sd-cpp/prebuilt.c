@@ -24,9 +24,9 @@ struct prebuilt {
 	struct fetch_policy policy;
 
 	struct input *fetch;
-	struct timer timer; /* progress, and the end of one that can't begin */
-	struct work work;   /* one at a time */
-	bool busy, doomed;
+	struct timer timer;	  /* progress, and the end of one that can't begin */
+	struct work work;	  /* one at a time */
+	bool busy, doomed, again; /* again: a later try may go well */
 	atomic_bool stop;
 
 	/* The pool's while `busy`. */
@@ -80,22 +80,16 @@ static void run_clean(struct work *w)
 	installation_end(&p->place);
 }
 
-static bool retryable(const struct err *e)
-{
-	return e->code == EBUSY || e->code == EIO || e->code == ETIMEDOUT ||
-	       e->code == ECONNREFUSED || e->code == ECONNRESET || e->code == EHOSTUNREACH;
-}
-
 static void after_clean(struct work *w)
 {
 	struct prebuilt *p = container_of(w, struct prebuilt, work);
 	struct err e = p->err;
 	struct prebuilt_events ev = p->ev;
 	void *arg = p->arg;
-	bool doomed = p->doomed;
+	bool doomed = p->doomed, again = p->again;
 	prebuilt_free(p);
 	if (!doomed)
-		ev.end(arg, e.code ? &e : NULL, e.code && retryable(&e));
+		ev.end(arg, e.code ? &e : NULL, again || e.code == EBUSY);
 }
 
 static void clean(struct prebuilt *p)
@@ -144,7 +138,7 @@ static void on_progress(void *arg)
 static void on_fetched(void *arg, const struct err *err, bool again)
 {
 	struct prebuilt *p = arg;
-	(void)again;
+	p->again = again;
 	p->fetch = NULL;
 	timer_stop(&p->timer);
 	if (err) {

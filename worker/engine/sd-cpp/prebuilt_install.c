@@ -24,7 +24,7 @@
 static const struct unpack_limits limits = {.bytes = 2ull << 30, .entries = 1000};
 
 /* Where in an archive the programs may be. */
-static const char *const places[] = {".", "bin", "build/bin"};
+static const char *const places[] = {"", "bin/", "build/bin/"};
 static const char *const programs[] = {"sd-server", "sd-cli"};
 
 int installation_begin(struct installation *i, const char *models_root, struct err *e)
@@ -75,7 +75,7 @@ static int verify(const struct installation *i, const char *sha256, struct err *
 static bool regular(const char *dir, const char *place, const char *name, char **path)
 {
 	struct stat st;
-	*path = xasprintf("%s/%s/%s", dir, place, name);
+	*path = xasprintf("%s/%s%s", dir, place, name);
 	return lstat(*path, &st) == 0 && S_ISREG(st.st_mode);
 }
 
@@ -118,7 +118,7 @@ static int link_programs(const struct installation *i, const char *folder, const
 	auto_free char *home = fs_join(i->bin, folder);
 	for (size_t n = 0; n < ARRAY_LEN(programs); n++) {
 		auto_free char *path = NULL;
-		auto_free char *target = xasprintf("%s/%s/%s", folder, place, programs[n]);
+		auto_free char *target = xasprintf("%s/%s%s", folder, place, programs[n]);
 		if (!regular(home, place, programs[n], &path))
 			continue;
 		int rc = link_program(i, target, programs[n], e);
