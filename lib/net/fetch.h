@@ -30,7 +30,9 @@ struct fetch_part { /* of a multipart form: either value or a file, streamed fro
 };
 
 struct fetch_request {
-	const char *method; /* NULL: GET, or POST when there is a body or a form */
+	/* NULL: GET, or POST when there is a body or a form. Redirects are followed for GET and
+	 * HEAD without a body; to others the 3xx is the answer. */
+	const char *method;
 	const char *url;
 	/* NULL: a server of our own, on 127.0.0.1 only, never through a proxy, no redirects. */
 	const struct fetch_policy *policy;
@@ -51,8 +53,9 @@ struct fetch_head { /* of the last answer, after redirects; texts valid during t
 	int status;
 	uint64_t length; /* of this body; UINT64_MAX: not said */
 	bool accept_ranges;
-	bool has_range;					 /* a Content-Range that reads well: */
-	uint64_t range_first, range_last, range_total;	 /* range_total UINT64_MAX: "*" */
+	bool has_range; /* a Content-Range that reads well: */
+	/* range_total UINT64_MAX: "*". Also set without has_range, by the one of a 416. */
+	uint64_t range_first, range_last, range_total;
 	const char *etag, *last_modified, *content_type; /* NULL: not given */
 	uint64_t retry_after_ms;			 /* 0: not given */
 	const char *url;
