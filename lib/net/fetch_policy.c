@@ -44,38 +44,43 @@ static bool has_part(CURLU *u, CURLUPart part)
 	return curl_url_get(u, part, &text, 0) == CURLUE_OK && text;
 }
 
-static int take_parts(struct origin *o, CURLU *u, struct err *e)
+/* What is wrong with it, NULL when nothing is. */
+static const char *take_parts(struct origin *o, CURLU *u)
 {
 	auto_curl_text char *scheme = NULL;
 	auto_curl_text char *host = NULL;
 	auto_curl_text char *port = NULL;
 	if (curl_url_get(u, CURLUPART_SCHEME, &scheme, 0) ||
 	    (strcmp(scheme, "http") != 0 && strcmp(scheme, "https") != 0))
-		return err_set(e, EINVAL, "an address must start with https:// or http://");
+		return "an address must start with https:// or http://";
 	if (has_part(u, CURLUPART_USER) || has_part(u, CURLUPART_PASSWORD))
-		return err_set(e, EINVAL, "an address must not hold a user name or password");
+		return "an address must not hold a user name or password";
 	if (has_part(u, CURLUPART_ZONEID))
-		return err_set(e, EINVAL, "an address must not name a network interface");
+		return "an address must not name a network interface";
 	if (curl_url_get(u, CURLUPART_HOST, &host, 0) || !host[0] ||
 	    curl_url_get(u, CURLUPART_PORT, &port, CURLU_DEFAULT_PORT))
-		return err_set(e, EINVAL, "the address names no host");
+		return "the address names no host";
 	o->https = strcmp(scheme, "https") == 0;
 	o->host = plain_host(host, strlen(host));
 	o->port = (unsigned)strtoul(port, NULL, 10);
-	return 0;
+	return NULL;
 }
 
 int origin_parse(struct origin *o, const char *url, struct err *e)
 {
+	__attribute__((cleanup(cleanup_curlu))) CURLU *u = curl_url();
+	const char *wrong;
 	*o = (struct origin){0};
 	if (strlen(url) > FETCH_MAX_URL)
-		return err_set(e, EINVAL, "the address is longer than %u characters",
-			       FETCH_MAX_URL);
-	__attribute__((cleanup(cleanup_curlu))) CURLU *u = curl_url();
-	if (!u || curl_url_set(u, CURLUPART_URL, url, CURLU_NON_SUPPORT_SCHEME))
-		return err_set(e, EINVAL,
-			       "that is no address; one looks like https://host.example/file");
-	return take_parts(o, u, e);
+		wrong = "the address is longer than 16 KiB";
+	else if (!u || curl_url_set(u, CURLUPART_URL, url, CURLU_NON_SUPPORT_SCHEME))
+		wrong = "that is no address; one looks like https://host.example/file";
+	else
+		wrong = take_parts(o, u);
+	if (!wrong)
+		return 0;
+	err_set(e, EINVAL, "%s", wrong);
+	return -EINVAL;
 }
 
 void origin_fini(struct origin *o)

@@ -19,7 +19,7 @@
 #include "worker/model/internal.h"
 
 #define STALL_MS     30000u
-#define TOTAL_MS     (30u * 60 * 1000) /* an answer that drips */
+#define TOTAL_MS     1800000u /* an answer that drips */
 #define RETRIES	     2
 #define BACKOFF_MS   1000u  /* then four times as much */
 #define RETRY_MAX_MS 30000u /* of what a server asks for */
