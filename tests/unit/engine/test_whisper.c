@@ -138,7 +138,7 @@ static int setup(void **state)
 
 static int setup_hasty(void **state)
 {
-	return setup_scaled(state, 0.1);
+	return setup_scaled(state, 0.05);
 }
 
 static int teardown(void **state)

@@ -120,12 +120,12 @@ static void test_patience(void **state)
 	(void)state;
 	struct patience tiny = plan_patience(75000000, 10), hour = plan_patience(75000000, 3600);
 	struct patience large = plan_patience(3000000000, 10);
-	assert_int_equal(tiny.silence_ms, 72000);
-	assert_int_equal(tiny.total_ms, 108000);
+	assert_int_equal(tiny.silence_ms, 120000);
+	assert_int_equal(tiny.total_ms, 180000);
 	/* Progress comes every 3 minutes of it: six windows. */
-	assert_int_equal(hour.silence_ms, 7 * 36000);
-	assert_int_equal(hour.total_ms, 122 * 36000);
-	assert_int_equal(large.silence_ms, 2 * 1206000);
+	assert_int_equal(hour.silence_ms, 7 * 60000);
+	assert_int_equal(hour.total_ms, 122 * 60000);
+	assert_int_equal(large.silence_ms, 2 * 1230000);
 }
 
 static void test_progress(void **state)

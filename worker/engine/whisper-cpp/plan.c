@@ -10,10 +10,10 @@
 #include "worker/engine/whisper-cpp/language.h"
 
 /* whisper works in windows of 30 s. How long one takes is a guess on the generous side, by the size
- * of the model: 36 s for tiny (75 MB), 20 min for large (3 GB), with decoding again at other
- * temperatures in it. */
+ * of the model: 1 min for tiny (75 MB), 20 min for large (3 GB), with decoding again at other
+ * temperatures in it, and a machine that has other things to do. */
 #define WINDOW_S       30.0
-#define WINDOW_MS      6000.0
+#define WINDOW_MS      30000.0
 #define WINDOW_MS_A_MB 400.0
 #define PROGRESS_STEP  0.05 /* whisper-server tells every 5 % */
 
