@@ -10,11 +10,10 @@ static void test_unknown_engine(void **state)
 {
 	struct lab *lab = *state;
 	struct err e = ERR_INIT;
-	assert_null(engines_route(lab->engines, "sd-cpp", KIND_IMAGE, &e));
-	assert_string_equal(
-	    e.text,
-	    "engine 'sd-cpp' is not part of this build (have: synthetic, espeak-ng); install a "
-	    "build that has it");
+	assert_null(engines_route(lab->engines, "parakeet", KIND_STT, &e));
+	assert_non_null(strstr(
+	    e.text, "engine 'parakeet' is not part of this build (have: synthetic, espeak-ng, "));
+	assert_non_null(strstr(e.text, "); install a build that has it"));
 }
 
 static void test_wrong_kind(void **state)
@@ -112,8 +111,12 @@ static void test_info(void **state)
 		struct engine_info info = {NULL, NULL, NULL};
 		struct engine *e = engines_at(lab->engines, i);
 		e->ops->info(e, &info);
-		assert_non_null(info.version);
-		assert_null(info.missing);
+		/* What is there has a version, what is not says how to get it. */
+		assert_true(info.version || info.missing);
+		if (i < 2) { /* synthetic, espeak-ng */
+			assert_non_null(info.version);
+			assert_null(info.missing);
+		}
 	}
 }
 

@@ -65,7 +65,7 @@ static const char *none_found(struct sd *sd)
 	struct err e = ERR_INIT;
 	if (prebuilt_check(&e) == 0)
 		return "sd-server and sd-cli; the first job fetches the pinned archive";
-	snprintf(sd->remedy, sizeof sd->remedy, "%s. %.*s", REMEDY, 300, e.text);
+	snprintf(sd->remedy, sizeof sd->remedy, "%s; none is fetched: %.*s", REMEDY, 300, e.text);
 	return sd->remedy;
 }
 
