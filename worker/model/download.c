@@ -163,9 +163,19 @@ static uint64_t backoff(struct download *d, uint64_t retry_after)
 	return ms > retry_after ? ms : retry_after;
 }
 
+/* What came, also when the disk does not have it yet. */
+static uint64_t arrived(const struct download *d)
+{
+	struct extents x = d->done;
+	for (size_t i = 0; i < WIDTH_MAX; i++)
+		if (d->ranges[i].used)
+			(void)extents_add(&x, d->ranges[i].from, d->ranges[i].pos);
+	return extents_bytes(&x);
+}
+
 static void count_failure(struct download *d)
 {
-	uint64_t done = extents_bytes(&d->done);
+	uint64_t done = arrived(d);
 	d->failures = done >= d->best + PROGRESS_BYTES ? 1 : d->failures + 1;
 	if (done > d->best)
 		d->best = done;

@@ -49,6 +49,7 @@ struct hasher {
 	struct work work;
 	bool busy;
 	struct chunk *chunk; /* NULL: read back */
+	size_t len;	     /* of the piece under way */
 	unsigned char *back; /* memory for that */
 	struct err err;
 };

@@ -54,7 +54,8 @@ static void run(struct work *w)
 		err_set(&f->err, EBADMSG,
 			"%s came with the SHA-256 %s, but the offer says %s; it was deleted",
 			d->filename, f->hex, d->sha256);
-	} else if (put_in_place(d, f) == 0) {
+	} else if (put_in_place(d, f) == 0 || !fs_exists(d->part)) {
+		/* Also where only the folder's sync failed: the file is in its place by then. */
 		part_unlink(d->ledger);
 	}
 }

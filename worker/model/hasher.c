@@ -51,11 +51,10 @@ static void run(struct work *w)
 {
 	struct hasher *h = container_of(w, struct hasher, work);
 	struct download *d = container_of(h, struct download, hasher);
-	size_t len = (size_t)(h->next - h->pos);
 	if (h->chunk)
 		sha256_update(h->sha, h->chunk->data, h->chunk->len);
-	else if (part_read(d->fd, d->part, h->back, len, h->pos, &h->err) == 0)
-		sha256_update(h->sha, h->back, len);
+	else if (part_read(d->fd, d->part, h->back, h->len, h->pos, &h->err) == 0)
+		sha256_update(h->sha, h->back, h->len);
 }
 
 static void after(struct work *w)
@@ -66,12 +65,10 @@ static void after(struct work *w)
 	h->busy = false;
 	if (h->err.code) {
 		download_fail(d, true, &h->err);
-	} else if (h->chunk) {
-		h->pos += h->chunk->len;
-		chunk_unref(d, steal(&h->chunk));
 	} else {
-		h->pos = h->next;
+		h->pos += h->len;
 	}
+	chunk_unref(d, steal(&h->chunk));
 	hasher_pump(d);
 	download_pump(d);
 }
@@ -85,7 +82,8 @@ static bool read_back(struct download *d)
 		return false;
 	if (!h->back)
 		h->back = xmalloc(BACK_MAX);
-	h->next = reach - h->pos > BACK_MAX ? h->pos + BACK_MAX : reach;
+	h->len = reach - h->pos > BACK_MAX ? BACK_MAX : (size_t)(reach - h->pos);
+	h->next = h->pos + h->len;
 	return true;
 }
 
@@ -97,7 +95,9 @@ void hasher_pump(struct download *d)
 		return;
 	n = list_pop_front(&h->queue);
 	h->chunk = n ? list_entry(n, struct chunk, hash_node) : NULL;
-	if (!n && !read_back(d))
+	if (h->chunk)
+		h->len = h->chunk->len;
+	else if (!read_back(d))
 		return;
 	h->busy = true;
 	h->work = (struct work){.run = run, .after = after};

@@ -12,7 +12,7 @@
 /* Of the gain that would be perfect, what must be seen to go on. */
 #define GAIN 0.25
 
-static void enter(struct width *w, int phase, uint64_t now, uint64_t bytes)
+static void enter(struct width *w, enum width_phase phase, uint64_t now, uint64_t bytes)
 {
 	w->phase = phase;
 	w->since = now;
@@ -69,7 +69,7 @@ void width_tick(struct width *w, uint64_t now_ms, uint64_t bytes, bool ready, bo
 	switch (w->phase) {
 	case WIDTH_SETTLING:
 		if (!ready && ms < PATIENT_MS)
-			enter(w, WIDTH_SETTLING, ready ? now_ms : w->since, bytes);
+			w->bytes = bytes;
 		else if (ms >= SETTLE_MS)
 			enter(w, WIDTH_MEASURING, now_ms, bytes);
 		break;

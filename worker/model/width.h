@@ -11,6 +11,7 @@
 /* One stream that is as fast as this (2.4 Gbit/s) fills the machine; more only get in its way. */
 #define WIDTH_ENOUGH (300u * 1000 * 1000)
 
+enum width_phase { WIDTH_SETTLING, WIDTH_MEASURING, WIDTH_HOLDING };
 struct width {
 	unsigned want;	  /* streams */
 	unsigned proven;  /* the last count that paid; 0: none measured yet */
@@ -18,7 +19,7 @@ struct width {
 	uint64_t since;	  /* when the present phase began, ms */
 	uint64_t bytes;	  /* then */
 	uint64_t hold_ms; /* how long to leave it when more did not help */
-	enum { WIDTH_SETTLING, WIDTH_MEASURING, WIDTH_HOLDING } phase;
+	enum width_phase phase;
 };
 
 void width_init(struct width *w, uint64_t now_ms);

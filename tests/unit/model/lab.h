@@ -160,6 +160,7 @@ static MAYBE_UNUSED void lab_close_store(struct lab *l)
 static MAYBE_UNUSED struct lab *lab_new(size_t size, bool inline_pool)
 {
 	struct err e = ERR_INIT;
+	static unsigned char *bodies; /* the same for every lab: making them takes a while */
 	struct rng rng;
 	struct lab *l = xcalloc(1, sizeof *l);
 	unsetenv("http_proxy");
@@ -173,11 +174,13 @@ static MAYBE_UNUSED struct lab *lab_new(size_t size, bool inline_pool)
 	l->inline_pool = inline_pool;
 	l->net = net_new(&l->loop, &l->log, "studio-worker/test", &e);
 	assert_non_null(l->net);
-	rng_init_seeded(&rng, 4);
-	l->body = xmalloc(BODY_MAX);
-	l->other = xmalloc(BODY_MAX);
-	rng_bytes(&rng, l->body, BODY_MAX);
-	rng_bytes(&rng, l->other, BODY_MAX);
+	if (!bodies) {
+		bodies = xmalloc(2 * (size_t)BODY_MAX);
+		rng_init_seeded(&rng, 4);
+		rng_bytes(&rng, bodies, 2 * (size_t)BODY_MAX);
+	}
+	l->body = bodies;
+	l->other = bodies + BODY_MAX;
 	l->site = site_new(l->body, size);
 	snprintf(l->origin, sizeof l->origin, "http://127.0.0.1:%d", l->site->port);
 	snprintf(l->url, sizeof l->url, "%s/m.gguf", l->origin);
@@ -195,8 +198,6 @@ static MAYBE_UNUSED void lab_free(struct lab *l)
 	loop_fini(&l->loop);
 	site_free(l->site);
 	assert_int_equal(fs_remove_tree(l->root, NULL), 0);
-	free(l->body);
-	free(l->other);
 	free(l);
 }
 

@@ -62,7 +62,8 @@ static void more_streams_while_they_help(void **state)
 	struct held h = lab_fetch(l, &f);
 	assert_fetched(l, &h, BODY_MAX);
 	assert_true(atomic_load(&l->site->most) >= 4);
-	assert_true(atomic_load(&l->site->most) <= 12); /* those that are cut end while others run */
+	assert_true(atomic_load(&l->site->most) <=
+		    12); /* those that are cut end while others run */
 	assert_true(h.progress >= 2);
 	assert_int_equal(h.total, BODY_MAX);
 	assert_true(h.most_done <= BODY_MAX);
