@@ -9,7 +9,7 @@ A test gives the worker FAKE_ENGINE_DIR, a folder, and puts files there; an empt
     garbage             answers a job with bytes that are nothing
     huge                answers a job with 100 MB
     ignore_term         SIGTERM is ignored
-    flood               prints 1 GB while it works on a job
+    flood               prints 1 GB while it works on a job; flood_mb (a number): so many MiB instead
     fork                leaves a child in a session of its own that outlives it
     load_s              (a number) seconds that loading takes
     memory              (bytes) GPU memory it holds from loading to its end, added to
@@ -124,7 +124,7 @@ def job(text):
         time.sleep(3600)
     if strikes("flood"):
         line = b"x" * 4095 + b"\n"
-        for _ in range((1 << 30) // len(line)):
+        for _ in range(int(number("flood_mb", 1024) * (1 << 20)) // len(line)):
             sys.stdout.buffer.write(line)
     if strikes("die"):
         say("[ERROR] fault: the engine's own first error line")
