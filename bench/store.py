@@ -36,6 +36,7 @@ def serving(path, *options):
     finally:
         child.stdin.close()
         child.wait()
+        child.stdout.close()
 
 
 def make_file(folder, mib):
@@ -82,7 +83,8 @@ class Puller:
             peak = max(peak, peak_mib(child.pid))
             time.sleep(0.01)
         seconds = time.monotonic() - began
-        path = child.stdout.read().strip()
+        with child.stdout:
+            path = child.stdout.read().strip()
         assert child.returncode == 0 and path, f"the download failed: {child.returncode}"
         return seconds, peak
 
@@ -153,13 +155,15 @@ def measure_kills(folder, path, digest, kills, seed=1, rate=SHAPED):
             while child.poll() is None and counts()["served"] < target:
                 time.sleep(0.005)
             if child.poll() is not None:
+                child.stdout.close()
                 break
             child.kill()
             child.wait()
             child.stdout.close()
             done += 1
         child = puller.start()
-        got = child.stdout.read().strip()
+        with child.stdout:
+            got = child.stdout.read().strip()
         assert child.wait() == 0, "the download did not end well"
         seconds = time.monotonic() - began
         served = counts()["served"]

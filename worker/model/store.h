@@ -5,6 +5,7 @@
  * counts when its name and size (and SHA-256, when the offer gives one) match. What is downloaded
  * goes to models_root/<model>/ by way of <name>.part and <name>.part.ledger beside it, and is
  * listed in models_root/.store/, which tells it from what the owner put there.
+ * Names, rules and limits: docs/models.md.
  * SPDX-License-Identifier: MIT */
 #ifndef MODEL_STORE_H
 #define MODEL_STORE_H
@@ -56,8 +57,10 @@ struct store_events {
 	 * file, in the order of the files, valid until hold_release(); NULL when err is set. */
 	void (*end)(void *arg, const char *const *paths, const struct err *err, bool retryable);
 };
-/* A claim on the files of a model: they are there after ->end and not evicted before
- * hold_release(). Two holds that want the same file share one download. Arguments are copied. */
+/* model NULL: the top of models_root, for the owner's own pulls; "" is an error, and any other id
+ * is mapped to a folder of its own (name.h). At most 64 files. A claim on the files of a model:
+ * they are there after ->end and not evicted before hold_release(). Two holds that want the same
+ * file share one download. Arguments are copied. */
 struct hold *store_hold(struct store *s, const char *model, const struct source_file *files,
 			size_t n, const char *job_id, const struct store_events *ev, void *arg);
 /* Also before ->end, which then does not come; a download nobody else wants stops and keeps its
@@ -66,13 +69,13 @@ void hold_release(struct hold *h);
 
 /* One line of what progress says, for people: "model.gguf 1.2 of 4.9 GB, 85 MB/s, 43 s left". */
 void store_progress_text(const struct store_progress *p, char *out, size_t size);
-/* {"downloads": [{model, filename, done, total, rate, etaSeconds?}], "bytes": of what was
+/* {"downloads": [{model, filename, done, total, rate, streams, etaSeconds?}], "bytes": of what was
  * downloaded, "quotaBytes": n}. The caller's. */
 json_t *store_status(struct store *s);
 
 /* ---- for `studio-worker models`; these block ---- */
 struct store_entry {
-	char *model, *filename, *path; /* model "" at the top of models_root */
+	char *model, *filename, *path; /* model: its folder, "" at the top of models_root */
 	char *sha256, *url;	       /* of the list; NULL: the owner's file */
 	uint64_t bytes, partial;       /* partial: what a .part holds; bytes is then the whole */
 	int64_t used_ms;	       /* last wanted by a job; 0: never */
