@@ -130,6 +130,10 @@ void download_job_done(struct download *d);		  /* first line of every after() */
 /* A stream failed: its rest is up for another; backs off when it was the only one. */
 void download_stumbled(struct download *d, struct range *r, const struct err *e);
 
+/* ---- streams.c ---- */
+/* Starts as many as are wanted and possible, and the next step once all is there. */
+void streams_run(struct download *d);
+
 /* ---- range.c ---- */
 struct fetch_head;
 void range_start(struct range *r, uint64_t from, uint64_t end);

@@ -5,7 +5,6 @@
 #include <sys/stat.h>
 
 #include "lib/base/mem.h"
-#include "lib/base/time.h"
 #include "lib/fs/fs.h"
 #include "lib/fs/sha256.h"
 #include "worker/model/download_internal.h"
