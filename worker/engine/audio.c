@@ -11,7 +11,7 @@
 #include "lib/base/mem.h"
 #include "lib/fs/fs.h"
 #include "lib/loop/child.h"
-#include "worker/engine/output.h"
+#include "lib/loop/output.h"
 
 #define DEADLINE_MS 900000 /* decoding sound takes about a minute an hour on a slow machine */
 #define WAV_HEADER  44

@@ -10,7 +10,7 @@
 #include "lib/fs/fs.h"
 #include "lib/loop/child.h"
 #include "worker/engine/audio.h"
-#include "worker/engine/output.h"
+#include "lib/loop/output.h"
 #include "worker/engine/transcode.h"
 
 #define SAMPLE_MS    500  /* how often the progress is looked at */

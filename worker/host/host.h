@@ -80,7 +80,9 @@ struct lease_events {
 	void (*loading)(void *arg, double fraction);	/* negative: not known. Also while others of
 							    the room go first */
 	void (*ready)(void *arg, const struct warm *w); /* once */
-	void (*line)(void *arg, int fd, const char *line); /* output since the lease began */
+	/* Output while it loads, and while this lease has its turn; of a flood at most 500 lines in
+	 * 100 ms. */
+	void (*line)(void *arg, int fd, const char *line);
 	/* Last event, exactly once, unless lease_end() came first: it could not be started
 	 * (retryable false: there is no room and never can be, or the program is missing), or it
 	 * died. err holds the engine's own first error line. */
@@ -88,7 +90,9 @@ struct lease_events {
 };
 struct lease;
 /* Never calls back from inside. Starts the server when there is none that fits, after it made room
- * (least recently used first, never one that is leased). */
+ * (least recently used first, never one that is leased). Who waits for room is not overtaken by
+ * leases that came later. Once the loop settles (loop.h) nothing is started any more: what is
+ * leased dies with ECANCELED. A lease may be ended after host_free() too. */
 struct lease *host_lease(struct host *h, const struct warm_spec *spec,
 			 const struct lease_events *ev, void *arg);
 enum lease_verdict {

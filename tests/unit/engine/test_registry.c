@@ -3,7 +3,7 @@
 #include <sys/stat.h>
 
 #include "tests/unit/engine/lab.h"
-#include "worker/engine/output.h"
+#include "lib/loop/output.h"
 #include "worker/engine/program.h"
 
 static void test_unknown_engine(void **state)

@@ -10,7 +10,7 @@
 #include "worker/engine/llama-cpp/answer.h"
 #include "worker/engine/llama-cpp/flags.h"
 #include "worker/engine/llama-cpp/sse.h"
-#include "worker/engine/output.h"
+#include "lib/loop/output.h"
 #include "worker/host/served.h"
 
 struct llama {

@@ -10,7 +10,7 @@
 #include "lib/fs/fs.h"
 #include "lib/loop/child.h"
 #include "worker/engine/audio.h"
-#include "worker/engine/output.h"
+#include "lib/loop/output.h"
 #include "worker/engine/pocketsphinx/lines.h"
 #include "worker/engine/program.h"
 #include "worker/engine/transcode.h"
