@@ -126,8 +126,8 @@ const struct command models_command = {
 	    "verify  hashes what was downloaded: good, bad, or unknown where no hash was\n"
 	    "        ever given; ends with 1 when a file is bad\n"
 	    "\n"
-	    "All of it works beside a running daemon. models_quota_gb, allow_hosts and\n"
-	    "download_limit_mbps of config.toml hold here too; pull may reach the host you\n"
-	    "name.\n",
+	    "All of it works beside a running daemon. allow_hosts and download_limit_mbps of\n"
+	    "config.toml hold here too; pull may reach the host you name, and removes nothing\n"
+	    "for models_quota_gb: the daemon does, with its next download.\n",
     .run = run,
 };

@@ -137,7 +137,9 @@ static void on_interrupt(void *arg)
 
 /* ---- the store around it ---- */
 
-/* The owner named this host with their own hands; where it redirects to is another matter. */
+/* The owner named this host with their own hands; where it redirects to is another matter. No quota
+ * either: what a running daemon's jobs need is not known here, so this makes no room by removing.
+ */
 static void configure(struct pull *p)
 {
 	struct options o = p->config->options;
@@ -148,6 +150,7 @@ static void configure(struct pull *p)
 	memcpy(hosts, o.allow_hosts, n * sizeof *hosts);
 	hosts[n] = p->host;
 	o.allow_hosts = hosts;
+	o.models_quota_gb = 0;
 	parts_limit_store(p->store, &o);
 }
 
