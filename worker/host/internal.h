@@ -1,6 +1,7 @@
 /* internal.h - what the files of this room share.
- * host.c owns the lists and the pump; warm.c one server; lease.c what jobs hold; room.c whether
- * there is memory; orphans.c what outlived its program. SPDX-License-Identifier: MIT */
+ * host.c owns the lists and the pump; warm.c one server, launch.c its start; lease.c what jobs
+ * hold; room.c whether there is memory; orphans.c what outlived its program.
+ * SPDX-License-Identifier: MIT */
 #ifndef HOST_INTERNAL_H
 #define HOST_INTERNAL_H
 
@@ -78,6 +79,9 @@ struct server {
 /* Puts a server for the spec into the list, in loading. Never fails at once: an error shows as
  * failed. */
 struct server *server_start(struct host *h, const struct warm_spec *spec, bool second_port);
+/* Starts its process: launch.c. */
+int server_launch(struct server *s, const struct child_events *ev, struct err *e) MUST_CHECK;
+bool port_is_taken(int port);
 /* Checks the move, logs it; a move that the table lacks aborts the program. */
 void warm_move(struct server *s, enum warm_state to);
 bool warm_can_move(enum warm_state from, enum warm_state to);
