@@ -19,15 +19,8 @@ extern const struct engine_ops pocketsphinx_engine;
 extern const struct engine_ops piper_engine;
 
 static const struct engine_ops *const table[] = {
-    &synthetic_engine,
-    &espeak_ng_engine,
-    &onnx_engine,
-    &sd_cpp_engine,
-    &llama_cpp_engine,
-    &whisper_cpp_engine,
-    &pocketsphinx_engine,
-    &piper_engine,
-    NULL,
+    &synthetic_engine,	 &espeak_ng_engine,    &onnx_engine,  &sd_cpp_engine, &llama_cpp_engine,
+    &whisper_cpp_engine, &pocketsphinx_engine, &piper_engine, NULL,
 };
 
 struct engines {
