@@ -141,7 +141,7 @@ static int admit(void *arg, const struct claim *c, struct err *e)
 	const struct engine_ops *ops = engines_ops(d->engines, c->source->engine);
 	if (!ops || !c->task->known || !(ops->provisioned & KIND_BIT(c->task->kind)))
 		return 0;
-	return host_admit(d->host, parts_bytes(c->vram_gb_estimate), e);
+	return host_admit(d->host, engine_memory_bytes(c->vram_gb_estimate), e);
 }
 
 static int open_jobs(struct daemon *d, struct err *e)
@@ -358,26 +358,31 @@ static void serve(struct daemon *d)
 	timer_stop(&d->goodbye);
 }
 
-static void close_all(struct daemon *d)
+/* False: work that can't be stopped still runs in the pool, on a dead disk say. What it touches,
+ * then or on its way back, stays: the process is to end. */
+static bool close_all(struct daemon *d)
 {
 	control_free(d->control);
 	session_free(d->session);
 	registration_free(d->registration);
 	jobs_free(d->jobs);
-	loop_settle(&d->loop); /* an engine that was at work ends before it is freed */
+	history_free(d->history); /* writes what is not written yet */
+	loop_settle(&d->loop);	  /* an engine that was at work ends before it is freed */
+	if (d->loop.working)
+		return false;
 	engines_free(d->engines);
 	host_free(d->host);
 	store_free(d->store);
 	device_free(d->device);
 	if (d->transport)
 		net_free(d->transport);
-	history_free(d->history);
 	ship_free(d->ship);
 	identity_fini(&d->identity);
 	if (d->lock >= 0)
 		fs_unlock(d->lock);
 	config_fini(&d->config);
 	loop_fini(&d->loop);
+	return d->loop.working == 0;
 }
 
 static int run_daemon(const struct run_options *o)
@@ -396,10 +401,8 @@ static int run_daemon(const struct run_options *o)
 		serve(&d);
 		code = d.exit_code;
 	}
-	close_all(&d);
-	/* Work that hangs in the kernel, on a dead disk say, would hold the exit for as long: libuv
-	 * joins its threads. */
-	if (d.loop.working)
+	/* libuv joins its threads at an ordinary exit, however long their work takes. */
+	if (!close_all(&d))
 		_exit(code);
 	return code;
 }

@@ -113,8 +113,9 @@ static void free_engine(struct engine *e)
 	free(container_of(e, struct fake_engine, engine));
 }
 
-static void info(struct engine *e, struct engine_info *out)
+static void info(struct engine *e, bool ask, struct engine_info *out)
 {
+	(void)ask;
 	(void)e;
 	*out = (struct engine_info){.version = "1"};
 }

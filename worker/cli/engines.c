@@ -108,7 +108,7 @@ static void show(struct engines *engines, bool as_json)
 	for (size_t i = 0; i < engines_count(engines); i++) {
 		struct engine *e = engines_at(engines, i);
 		struct sight s = {.ops = e->ops, .offers = capabilities_new()};
-		e->ops->info(e, &s.info);
+		e->ops->info(e, true, &s.info);
 		e->ops->advertise(e, s.offers);
 		if (as_json)
 			json_array_append_new(list, to_json(&s));

@@ -45,15 +45,21 @@ struct engine_job {
 	const char *model;
 	const struct task *task;
 	const struct source *source;
-	const char *scratch; /* an empty folder of this job, on the file system of the outbox;
-				removed by the pipeline. NULL for a kind of in_memory, below */
-	double vram_gb;	     /* the offer's estimate; 0: none */
+	const char *scratch;   /* an empty folder of this job, on the file system of the outbox;
+				  removed by the pipeline. NULL for a kind of in_memory, below */
+	uint64_t memory_bytes; /* of the GPU, by the offer's estimate; 0: none */
 	/* For a kind of `provisioned`, below, else NULL: */
 	const char *const *files; /* a local path for each of source->files, in their order */
 	/* What the task's addresses point to, as files in the scratch folder, named without an
 	 * extension: only their bytes say what they are. NULL: the task names none. */
 	const char *init_image, *mask, *ref_image, *audio;
 };
+/* An estimate in GiB, as offers have it, to bytes: 0 for what is no amount, 1 EiB at most. */
+static inline uint64_t engine_memory_bytes(double gib)
+{
+	const double most = 1 << 30;
+	return gib > 0 ? (uint64_t)((gib < most ? gib : most) * (1 << 30)) : 0;
+}
 /* The local path of the first file of that role, NULL when there is none. */
 const char *engine_job_file(const struct engine_job *job, const char *role);
 
@@ -95,7 +101,9 @@ struct engine_ops {
 
 	struct engine *(*new)(const struct engine_env *env); /* never NULL, never blocks long */
 	void (*free)(struct engine *e);			     /* no run is left */
-	void (*info)(struct engine *e, struct engine_info *out);
+	/* ask: programs may be started to learn their version, which blocks for seconds: at the
+	 * command line only. Else what is known already. */
+	void (*info)(struct engine *e, bool ask, struct engine_info *out);
 	/* Adds what it can serve now (capabilities_add_model); nothing while something is missing.
 	 */
 	void (*advertise)(struct engine *e, struct capabilities *c);

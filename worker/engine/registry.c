@@ -117,7 +117,7 @@ struct engine *engines_route(struct engines *es, const char *name, enum kind kin
 	}
 	if (!ready(e, kind)) {
 		struct engine_info info = {NULL, NULL, NULL};
-		e->ops->info(e, &info);
+		e->ops->info(e, false, &info);
 		err_set(err, ENOENT, "engine '%s' can't do %s here: %s", name, kind_name(kind),
 			info.missing ? info.missing : "something it needs is missing");
 		return NULL;

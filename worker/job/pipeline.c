@@ -228,7 +228,7 @@ static int check(struct job *job, struct err *e)
 	    .model = job->claim->model,
 	    .task = job->claim->task,
 	    .source = job->claim->source,
-	    .vram_gb = job->claim->vram_gb_estimate,
+	    .memory_bytes = engine_memory_bytes(job->claim->vram_gb_estimate),
 	};
 	return ops->check ? ops->check(job->engine, &job->work, e) : 0;
 }

@@ -1,5 +1,6 @@
 /* test_registry.c - routing: strictly by name and kind, with the remedy in every refusal; finding
  * programs. SPDX-License-Identifier: MIT */
+#include <math.h>
 #include <sys/stat.h>
 
 #include "tests/unit/engine/lab.h"
@@ -104,13 +105,25 @@ static void test_program_find(void **state)
 	assert_string_equal(version, "tool 1.2.3");
 }
 
+/* The estimate is a studio's number. */
+static void test_memory_bytes(void **state)
+{
+	(void)state;
+	assert_int_equal(engine_memory_bytes(2.5), 5ull << 29);
+	assert_int_equal(engine_memory_bytes(0), 0);
+	assert_int_equal(engine_memory_bytes(-1), 0);
+	assert_int_equal(engine_memory_bytes((double)NAN), 0);
+	assert_int_equal(engine_memory_bytes(1e308), 1ull << 60);
+	assert_int_equal(engine_memory_bytes((double)INFINITY), 1ull << 60);
+}
+
 static void test_info(void **state)
 {
 	struct lab *lab = *state;
 	for (size_t i = 0; i < engines_count(lab->engines); i++) {
 		struct engine_info info = {NULL, NULL, NULL};
 		struct engine *e = engines_at(lab->engines, i);
-		e->ops->info(e, &info);
+		e->ops->info(e, true, &info);
 		/* What is there has a version, what is not says how to get it. */
 		assert_true(info.version || info.missing);
 		if (i < 2) { /* synthetic, espeak-ng */
@@ -136,9 +149,15 @@ int main(void)
 {
 #define IN_LAB(t) cmocka_unit_test_setup_teardown(t, lab_setup, lab_teardown)
 	const struct CMUnitTest tests[] = {
-	    IN_LAB(test_unknown_engine), IN_LAB(test_wrong_kind),	 IN_LAB(test_routes),
-	    IN_LAB(test_advertises),	 IN_LAB(test_missing_programs),	 IN_LAB(test_program_find),
-	    IN_LAB(test_info),		 IN_LAB(test_output_is_bounded),
+	    IN_LAB(test_unknown_engine),
+	    IN_LAB(test_wrong_kind),
+	    IN_LAB(test_routes),
+	    IN_LAB(test_advertises),
+	    IN_LAB(test_missing_programs),
+	    IN_LAB(test_program_find),
+	    cmocka_unit_test(test_memory_bytes),
+	    IN_LAB(test_info),
+	    IN_LAB(test_output_is_bounded),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

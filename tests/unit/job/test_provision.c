@@ -105,7 +105,7 @@ static void hold_end(struct rig *r, const struct err *err, bool retryable)
 
 static struct {
 	char *file, *init, *mask, *ref, *audio;
-	double vram_gb;
+	uint64_t memory_bytes;
 } seen;
 
 static void note(void *arg, const struct engine_job *job)
@@ -116,7 +116,7 @@ static void note(void *arg, const struct engine_job *job)
 	str_replace(&seen.mask, job->mask);
 	str_replace(&seen.ref, job->ref_image);
 	str_replace(&seen.audio, job->audio);
-	seen.vram_gb = job->vram_gb;
+	seen.memory_bytes = job->memory_bytes;
 }
 
 #define FILES                                                                                      \
@@ -191,7 +191,7 @@ static void files_and_inputs_come_before_the_engine(void **state)
 	assert_string_equal(seen.file, paths[1]);
 	assert_true(ends_with(seen.init, "/init") && ends_with(seen.mask, "/mask"));
 	assert_null(seen.ref);
-	assert_true(seen.vram_gb == 2.5);
+	assert_int_equal(seen.memory_bytes, 5ull << 29);
 	assert_int_equal(n_released, 0);
 	rig_finish(r);
 	assert_int_equal(n_released, 1);

@@ -61,7 +61,7 @@ static void ask_version(struct espeak *e)
 		*where = '\0';
 }
 
-static void info(struct engine *base, struct engine_info *out)
+static void info(struct engine *base, bool ask, struct engine_info *out)
 {
 	struct espeak *e = espeak_of(base);
 	engine_program_refresh(&e->program, "espeak-ng", &e->env);
@@ -70,7 +70,7 @@ static void info(struct engine *base, struct engine_info *out)
 		out->missing = REMEDY;
 		return;
 	}
-	if (!e->version[0])
+	if (ask && !e->version[0])
 		ask_version(e);
 	out->version = e->version[0] ? e->version : "of an unknown version";
 	if (!e->ffmpeg)

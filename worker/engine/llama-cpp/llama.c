@@ -91,7 +91,7 @@ static void ask_flags(struct llama *l)
 	learn(l, &f);
 }
 
-static void info(struct engine *base, struct engine_info *out)
+static void info(struct engine *base, bool ask, struct engine_info *out)
 {
 	struct llama *l = llama_of(base);
 	engine_program_refresh(&l->program, "llama-server", &l->env);
@@ -100,7 +100,7 @@ static void info(struct engine *base, struct engine_info *out)
 		out->missing = REMEDY;
 		return;
 	}
-	if (!l->version[0] || !learned(l)) {
+	if (ask && (!l->version[0] || !learned(l))) {
 		ask_version(l);
 		ask_flags(l);
 	}

@@ -276,7 +276,7 @@ void run_serve(struct engine_run *r)
 		     .env = env,
 		     .files = paths,
 		     .ready_path = "/health",
-		     .memory_bytes = (uint64_t)(job->vram_gb * (double)(1 << 30)),
+		     .memory_bytes = job->memory_bytes,
 		     .load_ms = warm_load_ms(paths),
 		     .lanes = 1},
 	    .job_id = job->job_id,

@@ -74,9 +74,10 @@ static void refresh(struct onnx *o)
 	o->library = onnx_library_find(&o->env);
 }
 
-static void info(struct engine *base, struct engine_info *out)
+static void info(struct engine *base, bool ask, struct engine_info *out)
 {
 	struct onnx *o = onnx_of(base);
+	(void)ask; /* nothing has to be started for it */
 	refresh(o);
 	*out = (struct engine_info){.path = o->library};
 	if (!o->library) {

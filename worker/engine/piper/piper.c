@@ -94,7 +94,7 @@ static void free_engine(struct engine *base)
 	free(p);
 }
 
-static void info(struct engine *base, struct engine_info *out)
+static void info(struct engine *base, bool ask, struct engine_info *out)
 {
 	struct piper *p = piper_of(base);
 	look(p);
@@ -104,7 +104,7 @@ static void info(struct engine *base, struct engine_info *out)
 		return;
 	}
 	/* The C++ one says "1.2.0"; the Python one has no such option. */
-	if (!p->version[0])
+	if (ask && !p->version[0])
 		engine_program_version(p->program, "--version", p->version, sizeof p->version);
 	out->version = p->version[0] ? p->version : "tells no version";
 	if (!p->ffmpeg)

@@ -86,9 +86,10 @@ static void free_engine(struct engine *base)
 	free(s);
 }
 
-static void info(struct engine *base, struct engine_info *out)
+static void info(struct engine *base, bool ask, struct engine_info *out)
 {
 	struct sphinx *s = sphinx_of(base);
+	(void)ask; /* nothing has to be started for it */
 	look(s);
 	*out = (struct engine_info){.path = program(s)};
 	/* Neither program has an option that tells its version. */

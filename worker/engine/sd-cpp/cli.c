@@ -180,7 +180,7 @@ void sd_cli_start(struct engine_run *r)
 {
 	struct err e = ERR_INIT;
 	/* Its memory is its own: what is kept warm for nobody would only be in the way. */
-	if (r->engine->env.host && r->job->vram_gb > 0)
+	if (r->engine->env.host && r->job->memory_bytes)
 		host_unload_idle(r->engine->env.host);
 	r->ev->progress(r->arg, STAGE_LOADING, -1, "loading the model");
 	if (run(r, &e) < 0)

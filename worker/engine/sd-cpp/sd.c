@@ -69,7 +69,7 @@ static const char *none_found(struct sd *sd)
 	return sd->remedy;
 }
 
-static void info(struct engine *base, struct engine_info *out)
+static void info(struct engine *base, bool ask, struct engine_info *out)
 {
 	struct sd *sd = sd_of(base);
 	sd_look(sd);
@@ -78,7 +78,7 @@ static void info(struct engine *base, struct engine_info *out)
 		out->missing = none_found(sd);
 		return;
 	}
-	if (!sd->version[0])
+	if (ask && !sd->version[0])
 		ask_version(sd);
 	out->version = sd->version;
 	if (!sd->server)

@@ -371,7 +371,7 @@ void sd_server_start(struct engine_run *r)
 		     .env = env,
 		     .files = files,
 		     .ready_path = "/sdcpp/v1/capabilities",
-		     .memory_bytes = (uint64_t)(r->job->vram_gb * (1 << 30)),
+		     .memory_bytes = r->job->memory_bytes,
 		     .load_ms = warm_load_ms(files),
 		     .lanes = 1, /* it works on one at a time */
 		     .loading = loading_bar},

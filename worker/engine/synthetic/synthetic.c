@@ -38,9 +38,10 @@ static void free_engine(struct engine *e)
 	free(s);
 }
 
-static void info(struct engine *e, struct engine_info *out)
+static void info(struct engine *e, bool ask, struct engine_info *out)
 {
 	struct synthetic *s = synthetic_of(e);
+	(void)ask; /* nothing has to be started for it */
 	engine_program_refresh(&s->ffmpeg, "ffmpeg", &s->env);
 	*out = (struct engine_info){.version = PROGRAM_VERSION};
 	if (!s->ffmpeg)

@@ -87,9 +87,10 @@ static void free_engine(struct engine *base)
 	free(w);
 }
 
-static void info(struct engine *base, struct engine_info *out)
+static void info(struct engine *base, bool ask, struct engine_info *out)
 {
 	struct whisper *w = whisper_of(base);
+	(void)ask; /* nothing has to be started for it */
 	look(w);
 	*out = (struct engine_info){.path = w->program};
 	/* whisper-server has no option that tells its version. */
@@ -267,7 +268,7 @@ static void serve(struct engine_run *r)
 		     .env = env,
 		     .files = files,
 		     .ready_path = "/health",
-		     .memory_bytes = (uint64_t)(r->job->vram_gb * (1 << 30)),
+		     .memory_bytes = r->job->memory_bytes,
 		     .load_ms = warm_load_ms(files),
 		     .lanes = 1},
 	    .job_id = r->job->job_id,
