@@ -124,8 +124,9 @@ class Row:
         return len(self.engines.starts())
 
     def calm(self):
-        """The session was kept, the worker stayed small."""
+        """The session was kept, its loop answers at once, the worker stayed small."""
         self.test.assertFalse(self.session.ended)
+        self.session.ping(within=2)
         self.test.assertEqual(len(self.studio.sessions), 1)
         beats = [f.at for f in self.session.seen("heartbeat")]
         for a, b in zip(beats, beats[1:]):

@@ -17,8 +17,9 @@
 	"ONNX Runtime is missing; install it (Debian 13: apt install libonnxruntime1.21), or put " \
 	"libonnxruntime.so.1 of github.com/microsoft/onnxruntime/releases into <models_root>/bin"
 /* LaMa takes seconds on a slow CPU, whatever the picture: it always sees its own side. */
-#define RUN_MS	  (5 * 60 * 1000u)
-#define REPLY_MAX (64u << 10)
+#define RUN_MS	      (5 * 60 * 1000u)
+#define REPLY_MAX     (64u << 10)
+#define LOOK_EVERY_MS 60000
 /* This program again, also when its file was replaced by an update meanwhile. */
 #define OURSELVES "/proc/self/exe"
 
@@ -27,6 +28,7 @@ struct onnx {
 	struct engine_env env; /* a copy */
 	char *models_root, *library;
 	char version[32];
+	uint64_t look_again_ms; /* while it is missing */
 };
 
 extern const struct engine_ops onnx_engine;
@@ -65,11 +67,13 @@ static void free_engine(struct engine *base)
 	free(o);
 }
 
-/* Cheap while it is there: asked at every heartbeat. */
+/* Asked at every heartbeat: cheap while it is there, and looked for once a minute while not. */
 static void refresh(struct onnx *o)
 {
-	if (o->library && fs_exists(o->library))
+	uint64_t now = clock_now(o->env.clock);
+	if (o->library ? fs_exists(o->library) : now < o->look_again_ms)
 		return;
+	o->look_again_ms = now + LOOK_EVERY_MS;
 	free(o->library);
 	o->library = onnx_library_find(&o->env);
 }
