@@ -10,8 +10,9 @@
 
 /* Which hosts an address that a peer named may lead to. Checked for the first address, for every
  * redirect, and for the socket's address itself, so that a name that resolves to a private address
- * is refused too. Allowed without more: https to public addresses. Private, link-local, unique
- * local, multicast and unspecified addresses, and plain http, need one of the two below. */
+ * is refused too (but behind a proxy, which resolves names itself: there the name alone is judged).
+ * Allowed without more: https to public addresses. Private, link-local, unique local, multicast and
+ * unspecified addresses, and plain http, need one of the two below. */
 struct fetch_policy {
 	/* Host names or addresses, each with or without ":port", that the owner allows, with http
 	 * too; NULL-terminated, may be NULL. */
