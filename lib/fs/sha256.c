@@ -78,20 +78,28 @@ void sha256_hex(const void *data, size_t len, char hex[SHA256_HEX_LEN])
 
 int sha256_file(const char *path, char hex[SHA256_HEX_LEN], struct err *e)
 {
+	const atomic_bool stop = false;
+	return sha256_file_until(path, &stop, hex, e);
+}
+
+int sha256_file_until(const char *path, const atomic_bool *stop, char hex[SHA256_HEX_LEN],
+		      struct err *e)
+{
 	int fd = fs_open_regular(path, e);
 	if (fd < 0)
 		return fd;
 	const size_t size = (size_t)256 * 1024;
 	auto_free unsigned char *chunk = xmalloc(size);
 	struct sha256 *s = sha256_new();
-	ssize_t n;
-	while ((n = read(fd, chunk, size)) != 0) {
+	ssize_t n = 0;
+	bool stopped;
+	while (!(stopped = atomic_load(stop)) && (n = read(fd, chunk, size)) != 0) {
 		if (n > 0)
 			sha256_update(s, chunk, (size_t)n);
 		else if (errno != EINTR)
 			break;
 	}
-	int code = n < 0 ? errno : 0;
+	int code = stopped ? ECANCELED : n < 0 ? errno : 0;
 	close(fd);
 	if (code) {
 		sha256_free(s);

@@ -3,6 +3,7 @@
 #ifndef FS_SHA256_H
 #define FS_SHA256_H
 
+#include <stdatomic.h>
 #include <stddef.h>
 
 #include "lib/base/err.h"
@@ -18,5 +19,8 @@ void sha256_free(struct sha256 *s);				   /* NULL allowed */
 void sha256_hex(const void *data, size_t len, char hex[SHA256_HEX_LEN]);
 void sha256_raw(const void *data, size_t len, unsigned char out[32]);
 int sha256_file(const char *path, char hex[SHA256_HEX_LEN], struct err *e) MUST_CHECK; /* blocks */
+/* *stop from another thread ends it with -ECANCELED. */
+int sha256_file_until(const char *path, const atomic_bool *stop, char hex[SHA256_HEX_LEN],
+		      struct err *e) MUST_CHECK;
 
 #endif

@@ -9,6 +9,7 @@
 #include "tests/unit/engine/prebuilt_archives.h"
 #include "worker/engine/program.h"
 #include "worker/engine/sd-cpp/prebuilt.h"
+#include "worker/engine/sd-cpp/prebuilt_install.h"
 #include "worker/engine/sd-cpp/prebuilt_pins.h"
 #include "worker/model/store.h"
 
@@ -289,6 +290,39 @@ static void cancelled(void **state)
 	assert_null(found(w, "sd-server"));
 }
 
+/* What the pool does may outlive the engine, and its copy of env with it. */
+static void the_engine_may_be_gone(void **state)
+{
+	struct world *w = *state;
+	struct engine_env *env = xmalloc(sizeof *env);
+	*env = w->env;
+	point_to(w, "good.zip", "good.zip");
+	w->ended = false;
+	assert_non_null(prebuilt_get(env, &events, w));
+	memset(env, 0, sizeof *env);
+	free(env);
+	await(w->f, &w->ended);
+	assert_string_equal(w->err.text, "");
+	auto_free char *server = found(w, "sd-server");
+	assert_non_null(server);
+}
+
+/* A cancellation ends the hashing: a wrong hash would be another error. */
+static void hashing_is_stopped(void **state)
+{
+	struct world *w = *state;
+	struct err e = ERR_INIT;
+	struct installation place;
+	atomic_bool stop = true;
+	assert_int_equal(installation_begin(&place, w->root, &e), 0);
+	assert_int_equal(fs_write_atomic(place.archive, "x", 1, 0600, &e), 0);
+	assert_int_equal(installation_finish(&place, HASH, &stop, &e), -ECANCELED);
+	stop = false;
+	err_clear(&e);
+	assert_int_equal(installation_finish(&place, HASH, &stop, &e), -EBADMSG);
+	installation_end(&place);
+}
+
 static void no_place_for_it(void **state)
 {
 	struct world *w = *state;
@@ -372,6 +406,8 @@ int main(void)
 	    test(the_owners_program_stays),
 	    test(only_one_at_a_time),
 	    test(cancelled),
+	    test(the_engine_may_be_gone),
+	    test(hashing_is_stopped),
 	    test(no_place_for_it),
 	};
 	return cmocka_run_group_tests(tests, make_archives, remove_archives);

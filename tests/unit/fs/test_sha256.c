@@ -65,6 +65,13 @@ static void test_file(void **state)
 	/* Nobody writes to it: opening must not wait. */
 	assert_int_equal(mkfifo(fifo, 0600), 0);
 	assert_int_equal(sha256_file(fifo, hex, &e), -EINVAL);
+	atomic_bool stop = false;
+	assert_int_equal(sha256_file_until(empty, &stop, hex, &e), 0);
+	assert_string_equal(hex, EMPTY);
+	stop = true;
+	err_clear(&e);
+	assert_int_equal(sha256_file_until(empty, &stop, hex, &e), -ECANCELED);
+	err_clear(&e);
 	fs_remove_tree(dir, NULL);
 	assert_int_equal(sha256_file("/no/such/file", hex, &e), -ENOENT);
 	assert_non_null(strstr(e.text, "/no/such/file"));

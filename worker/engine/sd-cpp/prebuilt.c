@@ -15,7 +15,11 @@
 #define PROGRESS_MS 250
 
 struct prebuilt {
-	const struct engine_env *env;
+	/* Copied: what runs in the pool may outlive the engine. */
+	struct clock *clock;
+	struct pool *pool;
+	struct log *log;
+	struct store *store;
 	struct prebuilt_events ev;
 	void *arg;
 	char *models_root, *url, *sha256;
@@ -69,7 +73,7 @@ static void submit(struct prebuilt *p, void (*run)(struct work *), void (*after)
 {
 	p->busy = true;
 	p->work = (struct work){.run = run, .after = after};
-	pool_submit(p->env->pool, &p->work);
+	pool_submit(p->pool, &p->work);
 }
 
 /* ---- the end: what is temporary goes, then the caller hears ---- */
@@ -111,7 +115,7 @@ static void after_install(struct work *w)
 {
 	struct prebuilt *p = container_of(w, struct prebuilt, work);
 	if (!p->err.code)
-		log_info(p->env->log, "engine", NULL, "sd-cpp: installed %s into %s/bin", p->url,
+		log_info(p->log, "engine", NULL, "sd-cpp: installed %s into %s/bin", p->url,
 			 p->models_root);
 	clean(p);
 }
@@ -131,7 +135,7 @@ static void on_progress(void *arg)
 	uint64_t total, taken = input_taken(p->fetch, &total);
 	bool known = total != UINT64_MAX && total > 0;
 	snprintf(text, sizeof text, "sd-server %.1f MB", (double)taken / 1e6);
-	timer_start(&p->timer, p->env->clock, PROGRESS_MS, on_progress, p);
+	timer_start(&p->timer, p->clock, PROGRESS_MS, on_progress, p);
 	say(p, known ? (double)taken / (double)total : -1, text);
 }
 
@@ -167,10 +171,10 @@ static void after_prepare(struct work *w)
 		clean(p);
 		return;
 	}
-	log_info(p->env->log, "engine", NULL, "sd-cpp: fetching %s", p->url);
-	p->fetch = input_fetch_by(p->env->store, p->host ? &p->policy : NULL, p->url,
-				  p->place.archive, ARCHIVE_MAX, on_fetched, p);
-	timer_start(&p->timer, p->env->clock, PROGRESS_MS, on_progress, p);
+	log_info(p->log, "engine", NULL, "sd-cpp: fetching %s", p->url);
+	p->fetch = input_fetch_by(p->store, p->host ? &p->policy : NULL, p->url, p->place.archive,
+				  ARCHIVE_MAX, on_fetched, p);
+	timer_start(&p->timer, p->clock, PROGRESS_MS, on_progress, p);
 }
 
 /* "https://mirror.lan:8443/a/b.zip" → "mirror.lan:8443" */
@@ -207,7 +211,10 @@ struct prebuilt *prebuilt_get(const struct engine_env *env, const struct prebuil
 {
 	struct prebuilt *p = xcalloc(1, sizeof *p);
 	struct pin pin;
-	p->env = env;
+	p->clock = env->clock;
+	p->pool = env->pool;
+	p->log = env->log;
+	p->store = env->store;
 	p->ev = *ev;
 	p->arg = arg;
 	p->place.lock = -1;

@@ -26,9 +26,9 @@ struct prebuilt_events {
 int prebuilt_check(struct err *e) MUST_CHECK;
 
 struct prebuilt;
-/* env->store, net, pool and clock are set; env outlives it (copied where needed). One at a time for
- * all jobs is the caller's business; a second one (also of another process) ends with EBUSY,
- * retryable. */
+/* env->store, net, pool and clock are set; what they point to outlives it, env need not. One at a
+ * time for all jobs is the caller's business; a second one (also of another process) ends with
+ * EBUSY, retryable. */
 struct prebuilt *prebuilt_get(const struct engine_env *env, const struct prebuilt_events *ev,
 			      void *arg);
 void prebuilt_cancel(struct prebuilt *p); /* no event follows; NULL allowed, not after ->end */

@@ -58,10 +58,11 @@ void installation_end(struct installation *i)
 	*i = (struct installation){.lock = -1};
 }
 
-static int verify(const struct installation *i, const char *sha256, struct err *e)
+static int verify(const struct installation *i, const char *sha256, const atomic_bool *stop,
+		  struct err *e)
 {
 	char hex[SHA256_HEX_LEN];
-	int rc = sha256_file(i->archive, hex, e);
+	int rc = sha256_file_until(i->archive, stop, hex, e);
 	if (rc)
 		return rc;
 	if (strcasecmp(hex, sha256) == 0)
@@ -147,7 +148,7 @@ int installation_finish(struct installation *i, const char *sha256, const atomic
 			struct err *e)
 {
 	auto_free char *root = fs_join(i->temp, "root");
-	int rc = verify(i, sha256, e);
+	int rc = verify(i, sha256, stop, e);
 	if (!rc)
 		rc = fs_mkdir(root, 0700, e);
 	if (!rc)

@@ -14,10 +14,17 @@ static const char old_flag[] = "--qwen-image-zero-cond-t";
 
 static void go_on(struct engine_run *r)
 {
-	if (r->engine->server)
+	struct err e = ERR_INIT;
+	struct sd *sd = r->engine;
+	if (r->by_server && sd->server) {
 		sd_server_start(r);
-	else
+	} else if (!r->by_server && sd->cli) {
 		sd_cli_start(r);
+	} else {
+		err_set(&e, ENOENT, "%s went away while the job was prepared",
+			r->by_server ? "sd-server" : "sd-cli");
+		sd_run_finish(r, &e, true);
+	}
 }
 
 static void cancelled(struct engine_run *r)
@@ -70,7 +77,7 @@ static bool ask_help(struct engine_run *r)
 static void prepare_work(struct work *w)
 {
 	struct engine_run *r = container_of(w, struct engine_run, work);
-	if (inputs_prepare(&r->inputs, &r->work_err) < 0 || !r->engine->server)
+	if (inputs_prepare(&r->inputs, &r->work_err) < 0 || !r->by_server)
 		return;
 	r->body =
 	    sd_request_body(&r->plan, &r->inputs, r->loras, r->n_loras, &r->body_len, &r->work_err);
@@ -138,5 +145,6 @@ static void prepared(struct engine_run *r)
 
 void sd_prepare_start(struct engine_run *r)
 {
+	r->by_server = r->engine->server != NULL;
 	sd_run_pool(r, prepare_work, prepared);
 }

@@ -43,6 +43,7 @@ struct engine_run {
 	struct prebuilt *prebuilt; /* while fetching the programs */
 
 	/* preparing */
+	bool by_server; /* sd-server is asked, not sd-cli */
 	struct inputs inputs;
 	char **loras;
 	size_t n_loras;
