@@ -26,7 +26,8 @@ struct loop {
 int loop_init(struct loop *l, struct err *e) MUST_CHECK;
 /* On the way out, before what they call back to is freed: kills the child processes and turns the
  * loop until they and all work of the pool have ended, their last events included; 100 ms at most.
- */
+ * Work that is left then (`working`) still touches what is its: nothing of that may be freed, and
+ * the program ends by _exit(). */
 void loop_settle(struct loop *l);
 /* Runs what is still pending of closed handles, bounded by 200 ms, then frees everything. Child
  * processes that still run are killed first, without an event. */
