@@ -194,6 +194,26 @@ class Pictures(Case):
         self.run_job("k", model=tiny)
         self.assertIn("--tae", self.engines.starts()[-1])
 
+    def test_what_help_says_is_kept_only_when_it_was_said(self):
+        """A flag that changed its name: of this very program, and not of a --help that was cut short."""
+        self.engines.fault("old_build")
+        self.engines.fault("help_s", 60)
+        self.serve()
+        zero = {"zeroCondT": True}
+        self.offer("j", defaults=zero)
+        self.engines.wait_diary("help")
+        self.session.send({"type": "cancel", "jobId": "j"})
+        self.assertEqual(self.session.expect("fail", jobId="j")["error"], "cancelled")
+        self.engines.mend("help_s")
+        self.run_job("k", defaults=zero)
+        self.run_job("l", defaults=zero)
+        self.assertIn("--qwen-image-zero-cond-t", self.engines.starts()[-1])
+        self.assertEqual(len(self.engines.wait_diary("help")), 2)
+        self.engines.mend("old_build")
+        self.engines.install(FAKES / "fake_sd_server.py")
+        self.run_job("m", defaults=zero)
+        self.assertIn("--model-args", self.engines.starts()[-1])
+
     def test_loras_belong_to_the_job(self):
         self.serve()
         lora = lambda folder: self.engines.file(folder, "style.safetensors", "lora")
@@ -333,6 +353,12 @@ class Progress(Case):
         self.assertTrue(any(f.get("detail", "").startswith("step ") for f in running), running)
         fractions = [f["fraction"] for f in running if f.get("fraction") is not None]
         self.assertEqual(fractions, sorted(fractions))
+
+    def test_a_film_that_is_long_in_packing_is_not_asked_for_all_the_time(self):
+        self.engines.fault("pack_s", 1.5)
+        self.serve()
+        self.run_job("j")
+        self.assertLessEqual(len(self.engines.wait_diary("poll")), 25)  # 4, 8, … 64, then every 100 ms
 
     def test_cancel_kills_what_can_not_be_stopped(self):
         self.engines.fault("step_s", 0.5)

@@ -10,6 +10,9 @@ job is a line `request PID JSON` of the diary, with base64 cut. Of its own it re
     step_s    (a number) seconds a step takes
     failed    the job fails with an error line
     no_webp   a build without WebP
+    pack_s    (a number) seconds from "completed" in the output to the answer; polls meanwhile are lines `poll PID`
+    old_build, help_s
+              a build with --qwen-image-zero-cond-t; (a number) seconds that --help takes, after a line `help PID`
 
 Standard library only. SPDX-License-Identifier: MIT"""
 
@@ -106,7 +109,7 @@ class Engine:
             if sum(j["status"] in ("queued", "generating") for j in self.jobs.values()) >= QUEUE:
                 raise Refused(429, "job queue is full")
             job = {"id": f"job_{int(time.time()):x}_{self.next:08x}", "kind": mode, "created": int(time.time()), "started": None,
-                   "completed": None, "status": "queued", "error": None, "result": None, "request": request, "raw": None}
+                   "completed": None, "status": "queued", "error": None, "result": None, "request": request, "raw": None, "packing": False}
             self.next += 1
             self.jobs[job["id"]] = job
             self.queue.append(job)
@@ -123,6 +126,8 @@ class Engine:
                 job.update(status="generating", started=int(time.time()))
             job["raw"] = faults.job(job["request"]["prompt"])
             made = sd_engine.generate(self.model, job["request"])
+            job["packing"] = True
+            time.sleep(faults.number("pack_s"))
             with self.lock:
                 job["completed"] = int(time.time())
                 if made is None:
@@ -183,6 +188,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         with engine.lock:
             job = self.job(self.path.rsplit("/", 1)[1])
             done = job["status"] in ("completed", "failed")
+            if job["packing"] and not done:
+                faults.diary("poll")
             return 200, job["raw"] if done and job["raw"] is not None else engine.show(job)
 
     def post(self):

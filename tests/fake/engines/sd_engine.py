@@ -26,10 +26,18 @@ def say(level, place, text):
     print(f"[{level:<5}] {place} - {text}", file=sys.stderr if level == "ERROR" else sys.stdout, flush=True)
 
 
+def old_build():
+    """Of before spring 2026, when zero_cond_t was a flag of its own."""
+    return bool(faults.DIR) and (faults.DIR / "old_build").exists()
+
+
 def usage_error(text):
     print(VERSION + "\nUsage: sd [options]\n\nContext Options:")
-    print("  --model-args                             extra model args, key=value list. Supports chroma_use_dit_mask,")
-    print("                                           qwen_image_zero_cond_t")
+    if old_build():
+        print("  --qwen-image-zero-cond-t                 enable zero_cond_t for qwen image")
+    else:
+        print("  --model-args                             extra model args, key=value list. Supports chroma_use_dit_mask,")
+        print("                                           qwen_image_zero_cond_t")
     print("  --offload-to-cpu                         place the weights in RAM to save VRAM")
     if text:
         say("ERROR", "common.cpp:325 ", text)
@@ -42,10 +50,16 @@ def arguments(argv, values):
         print(VERSION)
         sys.exit(0)
     if "-h" in rest or "--help" in rest:
+        faults.diary("help")
+        time.sleep(faults.number("help_s"))
         usage_error("")
     while rest:
         flag = rest.pop(0)
-        if flag in SWITCHES:
+        if flag == ("--model-args" if old_build() else "--qwen-image-zero-cond-t"):
+            usage_error(f"error: unknown argument: {flag}")
+        elif flag == "--qwen-image-zero-cond-t":
+            args["zero"] = True
+        elif flag in SWITCHES:
             args[SWITCHES[flag]] = True
         elif values.get(flag) == "ref" and rest:
             args["ref"].append(rest.pop(0))

@@ -13,6 +13,7 @@
 #include "worker/engine/sd-cpp/prebuilt_pins.h"
 #include "worker/model/store.h"
 
+extern const struct engine_ops sd_cpp_engine;
 static char archives[] = "/tmp/prebuilt-archives-XXXXXX";
 
 /* ---- which archive ---- */
@@ -323,6 +324,39 @@ static void hashing_is_stopped(void **state)
 	installation_end(&place);
 }
 
+static bool advertised(struct engine *engine)
+{
+	struct capabilities *c = capabilities_new();
+	engine->ops->advertise(engine, c);
+	bool any = c->models.n > 0;
+	capabilities_free(c);
+	return any;
+}
+
+/* Every heartbeat asks; looking opens the Vulkan loader and reads a file. */
+static void the_machine_is_looked_at_once_a_minute(void **state)
+{
+	struct world *w = *state;
+	struct clock clock;
+	clock_init(&clock);
+	clock_set(&clock, 1000, 0);
+	w->env.clock = &clock;
+	point_to(w, "good.zip", "good.zip");
+	struct engine *engine = sd_cpp_engine.new(&w->env);
+	assert_true(advertised(engine));
+	setenv("STUDIO_WORKER_SD_CPP_SHA256", "no hash", 1);
+	clock_set(&clock, 60999, 0);
+	assert_true(advertised(engine));
+	clock_set(&clock, 61000, 0);
+	assert_false(advertised(engine));
+	point_to(w, "good.zip", "good.zip");
+	assert_false(advertised(engine));
+	clock_set(&clock, 121000, 0);
+	assert_true(advertised(engine));
+	engine->ops->free(engine);
+	clock_fini(&clock);
+}
+
 static void no_place_for_it(void **state)
 {
 	struct world *w = *state;
@@ -408,6 +442,7 @@ int main(void)
 	    test(cancelled),
 	    test(the_engine_may_be_gone),
 	    test(hashing_is_stopped),
+	    test(the_machine_is_looked_at_once_a_minute),
 	    test(no_place_for_it),
 	};
 	return cmocka_run_group_tests(tests, make_archives, remove_archives);

@@ -159,7 +159,7 @@ static int run(struct engine_run *r, struct err *e)
 	sd_run_name_raw(r);
 	sd_args_add(&a, r->engine->cli);
 	sd_files_flags(r->job, &a);
-	sd_plan_flags(&r->plan, r->engine->old_zero_flag, &a);
+	sd_plan_flags(&r->plan, r->old_zero_flag, &a);
 	settings(r, &a);
 	pictures(r, &a);
 	int rc = link_loras(r, dir, &a, e);

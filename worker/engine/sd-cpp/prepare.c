@@ -36,40 +36,75 @@ static void cancelled(struct engine_run *r)
 
 /* ---- zeroCondT: a flag of its own until spring 2026, a model argument since ---- */
 
+static bool known(const struct sd *sd, const struct stat *st)
+{
+	const struct stat *of = &sd->zero_of;
+	return sd->zero_known && st->st_dev == of->st_dev && st->st_ino == of->st_ino &&
+	       st->st_size == of->st_size && st->st_mtim.tv_sec == of->st_mtim.tv_sec &&
+	       st->st_mtim.tv_nsec == of->st_mtim.tv_nsec;
+}
+
+static void learn(struct engine_run *r)
+{
+	struct sd *sd = r->engine;
+	sd->zero_known = true;
+	sd->zero_of = r->asked;
+	sd->old_zero_flag = r->old_zero_flag;
+}
+
 static void help_line(void *arg, int fd, const char *line)
 {
 	struct engine_run *r = arg;
 	(void)fd;
 	if (strstr(line, old_flag))
-		r->engine->old_zero_flag = true;
+		r->old_zero_flag = true;
 }
 
 static void help_ended(void *arg, const struct child_end *end)
 {
 	struct engine_run *r = arg;
-	(void)end;
+	struct err e = ERR_INIT;
 	r->child = NULL;
-	if (r->cancelled)
+	if (r->cancelled) {
 		cancelled(r);
-	else
+	} else if (end->timed_out || end->signal) {
+		err_set(&e, EIO, "stable-diffusion.cpp did not answer to --help");
+		sd_run_finish(r, &e, true);
+	} else {
+		if (end->exit_code == 0)
+			learn(r);
 		go_on(r);
+	}
 }
 
-/* Whether --help has to be read first. */
-static bool ask_help(struct engine_run *r)
+/* False: --help has to be read first. */
+static bool zero_flag_known(struct engine_run *r, const char *program)
+{
+	struct sd *sd = r->engine;
+	r->old_zero_flag = false;
+	if (!r->plan.zero_cond_t || !program || stat(program, &r->asked) < 0)
+		return true; /* the start that follows says what is wrong */
+	if (!known(sd, &r->asked))
+		return false;
+	r->old_zero_flag = sd->old_zero_flag;
+	return true;
+}
+
+static void ask_help(struct engine_run *r)
 {
 	static const struct child_events events = {.line = help_line, .end = help_ended};
 	struct sd *sd = r->engine;
-	const char *program = sd->server ? sd->server : sd->cli;
+	const char *program = r->by_server ? sd->server : sd->cli;
 	const char *argv[] = {program, "--help", NULL};
 	struct child_spec spec = {.argv = argv, .deadline_ms = HELP_MS};
 	struct err e = ERR_INIT;
-	if (!r->plan.zero_cond_t || (sd->zero_flag_of && strcmp(sd->zero_flag_of, program) == 0))
-		return false;
-	str_replace(&sd->zero_flag_of, program);
-	sd->old_zero_flag = false;
+	if (zero_flag_known(r, program)) {
+		go_on(r);
+		return;
+	}
 	r->child = child_start(sd->env.loop, &spec, &events, r, &e);
-	return r->child != NULL; /* the start that follows says what is wrong */
+	if (!r->child)
+		sd_run_finish(r, &e, true);
 }
 
 /* ---- pictures ---- */
@@ -139,8 +174,7 @@ static void prepared(struct engine_run *r)
 		sd_run_finish(r, &e, e.code == ENOSPC || e.code == ENOMEM || e.code == EIO);
 		return;
 	}
-	if (!ask_help(r))
-		go_on(r);
+	ask_help(r);
 }
 
 void sd_prepare_start(struct engine_run *r)

@@ -9,8 +9,10 @@
 #ifndef SD_CPP_RUN_H
 #define SD_CPP_RUN_H
 
-#include "lib/net/fetch.h"
+#include <sys/stat.h>
+
 #include "lib/loop/output.h"
+#include "lib/net/fetch.h"
 #include "worker/engine/sd-cpp/files.h"
 #include "worker/engine/sd-cpp/inputs.h"
 #include "worker/engine/sd-cpp/plan.h"
@@ -28,8 +30,13 @@ struct sd {
 	char version[128], remedy[700];
 	bool fetching; /* a job is downloading them */
 	struct facts facts;
-	char *zero_flag_of; /* the program that was asked for: */
-	bool old_zero_flag; /* whether it has --qwen-image-zero-cond-t */
+	/* What prebuilt_check() said, and when: it opens the Vulkan loader. */
+	bool checked;
+	uint64_t checked_ms;
+	struct err not_fetched;
+	/* What --help said, of this very file: the owner may put another in its place any time. */
+	bool zero_known, old_zero_flag;
+	struct stat zero_of;
 };
 
 struct engine_run {
@@ -43,7 +50,9 @@ struct engine_run {
 	struct prebuilt *prebuilt; /* while fetching the programs */
 
 	/* preparing */
-	bool by_server; /* sd-server is asked, not sd-cli */
+	bool by_server;	    /* sd-server is asked, not sd-cli */
+	bool old_zero_flag; /* the program has --qwen-image-zero-cond-t */
+	struct stat asked;  /* whose --help is read */
 	struct inputs inputs;
 	char **loras;
 	size_t n_loras;
@@ -73,6 +82,7 @@ struct engine_run {
 	struct timer timer;    /* also of programs.c */
 	uint64_t asked_ms;
 	bool done_said;	      /* the answer is about to be there */
+	unsigned n_asked;     /* how often since */
 	char error_line[200]; /* the first of this try */
 
 	/* sd-cli */

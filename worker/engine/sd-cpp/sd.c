@@ -14,6 +14,8 @@
 	"https://github.com/leejet/stable-diffusion.cpp/releases and put them into "               \
 	"<models_root>/bin or ~/.local/bin"
 
+#define CHECK_MS 60000 /* the owner may install the Vulkan loader meanwhile */
+
 extern const struct engine_ops sd_cpp_engine;
 
 static struct sd *sd_of(struct engine *e)
@@ -45,7 +47,6 @@ static void free_engine(struct engine *base)
 	free(sd->server);
 	free(sd->cli);
 	free(sd->ffmpeg);
-	free(sd->zero_flag_of);
 	free(sd->models_root);
 	free(sd);
 }
@@ -59,11 +60,26 @@ static void ask_version(struct sd *sd)
 		strcpy(sd->version, "of an unknown version");
 }
 
+/* Whether the programs can be fetched. Asked at every heartbeat. */
+static int fetchable(struct sd *sd, struct err *e)
+{
+	uint64_t now = sd->env.clock ? clock_now(sd->env.clock) : 0;
+	if (!sd->env.clock || !sd->checked || now - sd->checked_ms >= CHECK_MS) {
+		err_clear(&sd->not_fetched);
+		(void)!prebuilt_check(&sd->not_fetched);
+		sd->checked = true;
+		sd->checked_ms = now;
+	}
+	if (sd->not_fetched.code)
+		*e = sd->not_fetched;
+	return -sd->not_fetched.code;
+}
+
 /* What is to be done when there is no program: nothing, where one can be fetched. */
 static const char *none_found(struct sd *sd)
 {
 	struct err e = ERR_INIT;
-	if (prebuilt_check(&e) == 0)
+	if (fetchable(sd, &e) == 0)
 		return "sd-server and sd-cli; the first job fetches the pinned archive";
 	snprintf(sd->remedy, sizeof sd->remedy, "%s; none is fetched: %.*s", REMEDY, 300, e.text);
 	return sd->remedy;
@@ -89,7 +105,7 @@ static void info(struct engine *base, bool ask, struct engine_info *out)
 }
 
 /* Whether a job could be run: with what is there, or what can be fetched for it. */
-static bool possible(const struct sd *sd, struct err *e)
+static bool possible(struct sd *sd, struct err *e)
 {
 	if (sd_present(sd))
 		return true;
@@ -97,7 +113,7 @@ static bool possible(const struct sd *sd, struct err *e)
 		err_set(e, ENOENT, "%s", REMEDY);
 		return false;
 	}
-	return prebuilt_check(e) == 0;
+	return fetchable(sd, e) == 0;
 }
 
 bool sd_present(const struct sd *sd)

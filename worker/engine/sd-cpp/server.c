@@ -199,13 +199,14 @@ static void poll_now(void *arg)
 	r->fetch = fetch_start(r->engine->env.net, &q, &events, r);
 }
 
-/* Often at first, because a small picture takes a second; then the output tells. */
+/* Often at first, because a small picture takes a second; then the output tells. A picture is there
+ * a few milliseconds after it does; a long film is packed for many seconds yet. */
 static void poll_later(struct engine_run *r)
 {
 	uint64_t for_ms = clock_now(r->engine->env.clock) - r->asked_ms;
 	uint64_t ms = for_ms < 2000 ? 25 : for_ms < 20000 ? 100 : for_ms < 120000 ? 500 : 1000;
 	if (r->done_said)
-		ms = 4;
+		ms = r->n_asked < 5 ? 4u << r->n_asked++ : 100;
 	timer_start(&r->timer, r->engine->env.clock, ms, poll_now, r);
 }
 
@@ -293,6 +294,7 @@ static void ask(void *arg, const struct warm *w)
 	r->standing = (struct standing){0};
 	err_clear(&r->stream_err);
 	r->done_said = false;
+	r->n_asked = 0;
 	r->error_line[0] = '\0';
 	r->ev->progress(r->arg, STAGE_RUNNING, 0, "asked");
 	if (!w->fresh) {
@@ -349,7 +351,7 @@ static void context(struct engine_run *r, struct args *a)
 	/* A folder of links that grows: LoRAs belong to a job, not to the server. */
 	sd_args_pair(a, "--lora-model-dir", "{dir}");
 	sd_files_flags(r->job, a);
-	sd_plan_flags(&r->plan, r->engine->old_zero_flag, a);
+	sd_plan_flags(&r->plan, r->old_zero_flag, a);
 }
 
 void sd_server_start(struct engine_run *r)
