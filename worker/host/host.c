@@ -14,11 +14,6 @@
 
 /* ---- idle servers ---- */
 
-static bool is_idle(const struct server *s)
-{
-	return s->state == WARM_LOADED && server_leases(s) == 0;
-}
-
 static void idle_over(void *arg)
 {
 	host_pump(arg);
@@ -30,7 +25,7 @@ static void watch_idle(struct host *h)
 	uint64_t now = clock_now(&h->loop->clock), next = UINT64_MAX;
 	list_each (n, &h->servers) {
 		struct server *s = list_entry(n, struct server, node);
-		if (!is_idle(s))
+		if (!server_idle(s))
 			continue;
 		uint64_t idle = now - s->used_ms;
 		if (idle >= h->limits.idle_ms) {
@@ -84,15 +79,18 @@ static bool place(struct host *h, struct lease *l)
 	}
 	if (dying(h, &l->spec.s))
 		return false;
-	switch (room_make(h, &l->spec.s, &e)) {
+	enum room room = room_make(h, &l->spec.s, &e);
+	switch (room) {
 	case ROOM_THERE:
 		l->server = server_start(h, &l->spec.s, false);
 		if (!server_live(l->server))
 			lease_lose(l, &l->server->why, !l->server->no_retry);
 		return true;
+	case ROOM_TAKEN:
 	case ROOM_NEVER:
 		err_wrap(&e, "%s", l->spec.s.engine);
-		lease_lose(l, &e, false);
+		/* What others took since the job was admitted, they may give back. */
+		lease_lose(l, &e, room == ROOM_TAKEN);
 		return true;
 	case ROOM_LATER:
 		break;
@@ -234,18 +232,34 @@ bool host_uses(struct host *h, const char *path)
 	return false;
 }
 
+bool host_release_file(struct host *h, const char *path)
+{
+	bool any = false;
+	list_each (n, &h->leases)
+		if (has_file(list_entry(n, struct lease, node)->spec.s.files, path))
+			return false;
+	list_each (n, &h->servers) {
+		struct server *s = list_entry(n, struct server, node);
+		if (!has_file(s->spec.s.files, path))
+			continue;
+		any = true;
+		server_end(s, WARM_UNLOADING, NULL);
+	}
+	return any;
+}
+
 void host_unload_idle(struct host *h)
 {
 	list_each (n, &h->servers) {
 		struct server *s = list_entry(n, struct server, node);
-		if (is_idle(s))
+		if (server_idle(s))
 			server_end(s, WARM_UNLOADING, NULL);
 	}
 }
 
 static json_t *server_status(struct host *h, const struct server *s)
 {
-	uint64_t idle = is_idle(s) ? clock_now(&h->loop->clock) - s->used_ms : 0;
+	uint64_t idle = server_idle(s) ? clock_now(&h->loop->clock) - s->used_ms : 0;
 	return json_pack("{s:s, s:s, s:s, s:i, s:I, s:I, s:i}", "engine", s->spec.s.engine, "model",
 			 s->spec.s.model, "state", warm_state_name(s->state), "pid",
 			 s->child ? s->pid : 0, "memoryBytes", (json_int_t)room_held(s),

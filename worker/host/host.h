@@ -84,7 +84,7 @@ struct lease_events {
 	 * 100 ms. */
 	void (*line)(void *arg, int fd, const char *line);
 	/* Last event, exactly once, unless lease_end() came first: it could not be started
-	 * (retryable false: there is no room and never can be, or the program is missing), or it
+	 * (retryable false: this machine never has so much room, or the program is missing), or it
 	 * died. err holds the engine's own first error line. */
 	void (*died)(void *arg, const struct err *err, bool retryable);
 };
@@ -107,6 +107,9 @@ int lease_pid(const struct lease *l);		       /* 0 while there is no process */
  * owner's limit) and margin. */
 int host_admit(struct host *h, uint64_t memory_bytes, struct err *e) MUST_CHECK;
 bool host_uses(struct host *h, const char *path); /* a server has this model file open */
+/* Unloads the servers that have this model file open, if no lease holds or waits for one of them.
+ * True: they go, or are going. */
+bool host_release_file(struct host *h, const char *path);
 /* Unloads every server that no lease holds. */
 void host_unload_idle(struct host *h);
 /* [{engine, model, state, pid, memoryBytes, idleSeconds, jobs}]. The caller's. */

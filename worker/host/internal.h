@@ -112,6 +112,7 @@ struct lease {
 	struct err why;
 };
 unsigned server_leases(const struct server *s);	      /* all that hold it */
+bool server_idle(const struct server *s);	      /* ready, and no lease holds it */
 unsigned server_ready_leases(const struct server *s); /* of these, those at work */
 /* Gives its turn to every lease that may have it, and its last event to those whose server is
  * gone. */
@@ -128,9 +129,10 @@ void leases_hand_over(struct server *from, struct server *to);
 
 /* ---- memory: room.c ---- */
 
-enum room { ROOM_THERE, ROOM_LATER, ROOM_NEVER };
+enum room { ROOM_THERE, ROOM_LATER, ROOM_TAKEN, ROOM_NEVER };
 /* Whether a server for the spec can be started now. Later: something was or is being unloaded, or
- * is at work; never: e says why. Unloads the least recently used as needed. */
+ * is at work. Taken: by other programs, and nothing here is waited for; never: this machine has not
+ * so much; e says why. Unloads the least recently used as needed. */
 enum room room_make(struct host *h, const struct warm_spec *spec, struct err *e);
 /* What its end gives back, as far as it is known. */
 uint64_t room_held(const struct server *s);

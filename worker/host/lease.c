@@ -78,6 +78,11 @@ unsigned server_leases(const struct server *s)
 	return n;
 }
 
+bool server_idle(const struct server *s)
+{
+	return s->state == WARM_LOADED && server_leases(s) == 0;
+}
+
 unsigned server_ready_leases(const struct server *s)
 {
 	unsigned n = 0;

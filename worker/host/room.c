@@ -24,11 +24,6 @@ static uint64_t yet_to_take(const struct server *s)
 	return s->served ? 0 : minus(s->spec.s.memory_bytes, s->held);
 }
 
-static bool is_idle(const struct server *s)
-{
-	return s->state == WARM_LOADED && server_leases(s) == 0;
-}
-
 /* The memory as it is now. */
 struct look {
 	struct gpu_memory gpu;
@@ -44,7 +39,7 @@ static void look_at(struct look *l, const struct server *s)
 	uint64_t estimate = s->spec.s.memory_bytes;
 	l->estimates += estimate;
 	l->free = minus(l->free, l->gpu.measured ? yet_to_take(s) : estimate);
-	if (is_idle(s) || server_dying(s)) {
+	if (server_idle(s) || server_dying(s)) {
 		/* What was taken off above comes back with it. */
 		l->idle +=
 		    l->gpu.measured ? room_held(s) + (s->measured ? yet_to_take(s) : 0) : estimate;
@@ -124,7 +119,7 @@ static struct server *least_recent(struct host *h)
 	struct server *oldest = NULL;
 	list_each (n, &h->servers) {
 		struct server *s = list_entry(n, struct server, node);
-		if (is_idle(s) && (room_held(s) || s->spec.s.memory_bytes) &&
+		if (server_idle(s) && (room_held(s) || s->spec.s.memory_bytes) &&
 		    (!oldest || s->used_ms < oldest->used_ms))
 			oldest = s;
 	}
@@ -163,7 +158,7 @@ enum room room_make(struct host *h, const struct warm_spec *spec, struct err *e)
 	if (fits_now(h, &l, needed))
 		return ROOM_THERE;
 	if (fits_emptied(h, &l, needed, e) < 0)
-		return l.others ? ROOM_LATER : ROOM_NEVER;
+		return l.others ? ROOM_LATER : ROOM_TAKEN;
 	unload_for(h, &l, needed);
 	return ROOM_LATER;
 }
