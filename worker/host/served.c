@@ -27,8 +27,9 @@ struct served {
 	struct timer silence, total, next;
 	unsigned tries;
 	bool asking, cancelled;
-	enum lease_verdict verdict; /* with which the try ends */
-	struct err why;		    /* for which it ends */
+	bool broken;	/* this try's server misbehaved: it goes, whoever cancels meanwhile */
+	bool kill;	/* the cancellation can't be had otherwise */
+	struct err why; /* for which the try ends */
 	bool retryable, add_line;
 };
 
@@ -63,6 +64,13 @@ static void add_error_line(struct served *s, struct err *e)
 		err_set(e, first.code, "%s: %s", first.text, line);
 }
 
+/* What others hold of the memory they hold a moment later too: not worth a try at once. */
+static bool over_for_good(const struct served *s)
+{
+	return s->cancelled || !s->retryable || s->tries == TRIES || s->why.code == ECANCELED ||
+	       s->why.code == ENOMEM;
+}
+
 /* The try is over: the lease goes, and with it the server or not. */
 static void conclude(void *arg)
 {
@@ -76,10 +84,10 @@ static void conclude(void *arg)
 	if (s->add_line)
 		add_error_line(s, &s->why);
 	s->add_line = false;
-	lease_end(steal(&s->lease), s->verdict);
+	lease_end(steal(&s->lease), s->broken || s->kill ? LEASE_BROKEN : LEASE_GOOD);
 	if (s->cancelled)
 		err_set(&s->why, ECANCELED, "cancelled");
-	if (s->cancelled || !s->retryable || s->tries == TRIES || s->why.code == ECANCELED) {
+	if (over_for_good(s)) {
 		s->retryable = s->retryable && !s->cancelled;
 		fail(s);
 		return;
@@ -92,7 +100,7 @@ static void conclude(void *arg)
 /* By the driver or a deadline. */
 static void end_try(struct served *s, uint64_t after_ms, const struct err *why)
 {
-	s->verdict = LEASE_BROKEN;
+	s->broken = true;
 	s->why = *why;
 	s->retryable = s->add_line = true;
 	timer_stop(&s->silence);
@@ -131,8 +139,26 @@ void served_broken(struct served *s, const struct err *why)
 void served_cancel(struct served *s, bool kill)
 {
 	s->cancelled = true;
-	s->verdict = kill ? LEASE_BROKEN : LEASE_GOOD;
+	s->kill = s->kill || kill;
 	timer_start(&s->next, s->clock, 0, conclude, s);
+}
+
+static void not_dropped(void *arg)
+{
+	struct served *s = arg;
+	s->kill = true;
+	conclude(s);
+}
+
+void served_cancel_within(struct served *s, uint64_t ms)
+{
+	s->cancelled = true;
+	/* The try ends already. */
+	if (timer_running(&s->next))
+		return;
+	timer_stop(&s->silence);
+	timer_stop(&s->total);
+	timer_start(&s->next, s->clock, ms, not_dropped, s);
 }
 
 /* ---- the lease ---- */
@@ -169,8 +195,6 @@ static void on_died(void *arg, const struct err *err, bool retryable)
 {
 	struct served *s = arg;
 	s->lease = NULL;
-	if (s->cancelled)
-		return;
 	s->why = *err;
 	s->retryable = retryable;
 	s->add_line = false;
@@ -182,6 +206,7 @@ static void begin(struct served *s)
 	static const struct lease_events events = {
 	    .loading = on_loading, .ready = on_ready, .line = on_line, .died = on_died};
 	s->tries++;
+	s->broken = false;
 	s->lease = host_lease(s->host, &s->warm.s, &events, s);
 }
 
@@ -205,7 +230,7 @@ struct served *served_start(struct host *h, struct clock *clock, struct log *log
 
 void served_alive(struct served *s)
 {
-	if (s->silence_ms && s->asking)
+	if (s->silence_ms && s->asking && !s->cancelled)
 		timer_start(&s->silence, s->clock, s->silence_ms, silent, s);
 }
 

@@ -44,7 +44,10 @@ void served_refused(struct served *s);
 /* The answer is garbage, or the server misbehaved: killed; tried again or failed(). */
 void served_broken(struct served *s, const struct err *why);
 /* ->failed with ECANCELED follows within 3 s. kill: the server can't drop the job otherwise
- * (after ->abandon); else it stays warm. */
+ * (after ->abandon); else it stays warm, unless it misbehaved before. */
 void served_cancel(struct served *s, bool kill);
+/* For a server that says when it has dropped a job: the driver then calls served_cancel(s, false).
+ * Killed when that did not happen within ms; nothing is tried again, whatever happens meanwhile. */
+void served_cancel_within(struct served *s, uint64_t ms);
 
 #endif

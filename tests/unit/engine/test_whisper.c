@@ -297,7 +297,18 @@ struct moment { /* when the diary has `words` so many times */
 	const char *words;
 	unsigned times;
 	uint64_t cancelled_at;
+	bool kills; /* the server too */
 };
+
+static void kill_server(void)
+{
+	auto_free char *text = diary();
+	const char *last = NULL;
+	for (const char *at = text; (at = strstr(at, "start ")); at++)
+		last = at;
+	assert_non_null(last);
+	assert_int_equal(kill(atoi(last + strlen("start ")), SIGKILL), 0);
+}
 
 static void look(void *arg)
 {
@@ -309,17 +320,33 @@ static void look(void *arg)
 	}
 	m->cancelled_at = clock_now(&lab->loop.clock);
 	lab_cancel(lab);
+	if (m->kills)
+		kill_server();
 }
 
-static void cancelled_when(struct lab *lab, const char *words, unsigned times)
+static void cancelled_at(struct lab *lab, struct moment m)
 {
-	struct moment m = {.words = words, .times = times};
 	assert_true(lab_start(lab, "whisper-cpp", STT()));
 	timer_start(&m.look, &lab->loop.clock, 0, look, &m);
 	lab_wait(lab);
 	assert_int_equal(lab->error.code, ECANCELED);
 	assert_false(lab->retryable);
 	assert_true(clock_now(&lab->loop.clock) - m.cancelled_at < 3000);
+}
+
+static void cancelled_when(struct lab *lab, const char *words, unsigned times)
+{
+	cancelled_at(lab, (struct moment){.words = words, .times = times});
+}
+
+static void test_dies_after_cancel(void **state)
+{
+	struct lab *lab = *state;
+	hears(lab, STT(), "tiny heard 2.5 seconds in en");
+	fault("work_s", "30");
+	fault("deaf", "");
+	cancelled_at(lab, (struct moment){.words = "request ", .times = 2, .kills = true});
+	assert_int_equal(count("start "), 1); /* none was started for a job that nobody wants */
 }
 
 static void test_cancel(void **state)
@@ -352,9 +379,15 @@ int main(void)
 {
 #define WITH(t, s) cmocka_unit_test_setup_teardown(t, s, teardown)
 	const struct CMUnitTest tests[] = {
-	    WITH(test_hears, setup),	   WITH(test_words, setup),	   WITH(test_vad, setup),
-	    WITH(test_model_head, setup),  WITH(test_no_recording, setup), WITH(test_faults, setup),
-	    WITH(test_hangs, setup_hasty), WITH(test_cancel, setup),
+	    WITH(test_hears, setup),
+	    WITH(test_words, setup),
+	    WITH(test_vad, setup),
+	    WITH(test_model_head, setup),
+	    WITH(test_no_recording, setup),
+	    WITH(test_faults, setup),
+	    WITH(test_hangs, setup_hasty),
+	    WITH(test_cancel, setup),
+	    WITH(test_dies_after_cancel, setup),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -278,6 +278,88 @@ static void cancelled_at_once_nothing_starts(void **state)
 	assert_int_equal(lab_servers(l), 0);
 }
 
+static void cancelled_after_it_broke_the_server_goes_all_the_same(void **state)
+{
+	struct lab *l = *state;
+	struct run run;
+	struct err why = ERR_INIT;
+	run_start(l, &run, "sleep 60 x");
+	LAB_UNTIL(l, run.asked);
+	err_set(&why, EPROTO, "garbage");
+	served_broken(run.served, &why);
+	served_cancel(run.served, false);
+	LAB_UNTIL(l, run.failed);
+	assert_int_equal(run.err.code, ECANCELED);
+	assert_string_not_equal(lab_state(l, "m"), "loaded");
+	LAB_UNTIL(l, lab_servers(l) == 0);
+}
+
+static void cancelled_on_the_second_try_the_second_server_stays(void **state)
+{
+	struct lab *l = *state;
+	struct run run;
+	lab_fault(l, "garbage", "1");
+	run_start(l, &run, "sleep 0.2 x");
+	LAB_UNTIL(l, run.asked == 2);
+	served_cancel(run.served, false);
+	LAB_UNTIL(l, run.failed);
+	LAB_UNTIL(l, lab_servers(l) == 1);
+	assert_string_equal(lab_state(l, "m"), "loaded");
+}
+
+static void a_server_that_dies_after_the_cancellation_is_not_replaced(void **state)
+{
+	struct lab *l = *state;
+	struct run run;
+	run_start(l, &run, "sleep 60 x");
+	LAB_UNTIL(l, run.asked);
+	served_cancel_within(run.served, 20000);
+	kill(lease_pid(list_entry(l->host->leases.head.next, struct lease, node)), SIGKILL);
+	LAB_UNTIL(l, run.failed || lab_diary(l, "start") > 1);
+	assert_int_equal(lab_diary(l, "start"), 1);
+	assert_int_equal(run.err.code, ECANCELED);
+	assert_false(run.retryable);
+}
+
+static void a_server_that_may_drop_the_job_has_the_time_it_was_given(void **state)
+{
+	struct lab *l = *state;
+	struct run run;
+	run_spec(l, &run, "m", "sleep 60 x", 200, 300);
+	LAB_UNTIL(l, run.asked);
+	served_cancel_within(run.served, 600);
+	lab_live(l, 400); /* its silence says nothing now */
+	assert_int_equal(run.failed, 0);
+	served_cancel(run.served, false);
+	LAB_UNTIL(l, run.failed);
+	assert_string_equal(lab_state(l, "m"), "loaded");
+	run_start(l, &run, "sleep 60 x");
+	LAB_UNTIL(l, run.asked);
+	served_cancel_within(run.served, 50);
+	LAB_UNTIL(l, run.failed);
+	assert_int_equal(run.err.code, ECANCELED);
+	assert_string_equal(lab_state(l, "m"), "failed");
+	LAB_UNTIL(l, lab_servers(l) == 0);
+}
+
+static void no_room_for_the_time_being_is_not_tried_again_at_once(void **state)
+{
+	struct lab *l = *state;
+	struct run run;
+	static const struct served_ops ops = {.ask = run_ask, .failed = run_failed};
+	const char *argv[12];
+	struct served_spec spec = {.job_id = "job-1"};
+	lab_gpu(l, 16 * GIB);
+	lab_others(l, 12 * GIB);
+	lab_spec(l, "m", 8 * GIB, argv, &spec.warm);
+	run = (struct run){.lab = l};
+	run.served = served_start(l->host, &l->loop.clock, &l->log, &spec, &ops, &run);
+	LAB_UNTIL(l, run.failed);
+	assert_int_equal(run.err.code, ENOMEM);
+	assert_true(run.retryable);
+	assert_false(lab_said(l, "trying once more"));
+}
+
 static void an_answer_may_come_just_before_the_cancellation(void **state)
 {
 	struct lab *l = *state;
@@ -347,6 +429,11 @@ int main(void)
 	    WITH_LAB(cancelled_with_a_kill_it_goes_though_it_ignores_sigterm),
 	    WITH_LAB(cancelled_while_it_loads_it_is_not_loaded_on),
 	    WITH_LAB(cancelled_at_once_nothing_starts),
+	    WITH_LAB(cancelled_after_it_broke_the_server_goes_all_the_same),
+	    WITH_LAB(cancelled_on_the_second_try_the_second_server_stays),
+	    WITH_LAB(a_server_that_dies_after_the_cancellation_is_not_replaced),
+	    WITH_LAB(a_server_that_may_drop_the_job_has_the_time_it_was_given),
+	    WITH_LAB(no_room_for_the_time_being_is_not_tried_again_at_once),
 	    WITH_LAB(an_answer_may_come_just_before_the_cancellation),
 	    WITH_LAB(a_gigabyte_of_output_costs_little_and_blocks_nothing),
 	};

@@ -53,8 +53,8 @@ struct engine_run {
 	struct served *served; /* from then on */
 	struct fetch *fetch;   /* while asking */
 	struct answer *answer; /* while reading */
-	struct timer abort;    /* after cancel() while asking */
 	bool cancelled;
+	bool aborting; /* it was asked then, and has not said that it dropped the job */
 };
 
 static struct whisper *whisper_of(struct engine *e)
@@ -121,7 +121,6 @@ static int check(struct engine *base, const struct engine_job *job, struct err *
 static void finish(struct engine_run *r, json_t *json, const struct err *error, bool retryable)
 {
 	struct engine_result result = {.json = json};
-	timer_stop(&r->abort);
 	r->ev->end(r->arg, error ? NULL : &result, error, retryable);
 	free(r->wav);
 	free(r);
@@ -165,7 +164,7 @@ static void replied(void *arg, const struct fetch_reply *reply)
 	struct err e = ERR_INIT;
 	r->fetch = NULL;
 	if (r->cancelled)
-		return; /* the timer or the server's word ends it */
+		return;
 	if (reply->status == 0) {
 		served_broken(r->served, &reply->err);
 	} else if (reply->status == 400) {
@@ -199,19 +198,15 @@ static void abandon(void *arg)
 	answer_forget(steal(&r->answer));
 }
 
-static void settle_cancel(struct engine_run *r, bool kill)
-{
-	timer_stop(&r->abort);
-	served_cancel(r->served, kill);
-}
-
 static void line(void *arg, int fd, const char *text)
 {
 	struct engine_run *r = arg;
 	double f = plan_progress(text);
 	(void)fd;
-	if (r->cancelled && timer_running(&r->abort) && strstr(text, "client disconnected"))
-		settle_cancel(r, false);
+	if (r->aborting && strstr(text, "client disconnected")) {
+		r->aborting = false;
+		served_cancel(r->served, false);
+	}
 	if (f < 0 || r->cancelled || !r->fetch)
 		return;
 	served_alive(r->served);
@@ -362,11 +357,6 @@ static struct engine_run *start(struct engine *base, const struct engine_job *jo
 	return NULL;
 }
 
-static void give_up(void *arg)
-{
-	served_cancel(((struct engine_run *)arg)->served, true);
-}
-
 /* A server that is asked hears of it by the closed connection and says so; one that does not (an
  * older one, or busy on the GPU) is killed. */
 static void cancel(struct engine_run *r)
@@ -378,7 +368,8 @@ static void cancel(struct engine_run *r)
 		audio_kill(r->audio);
 	} else if (r->fetch) {
 		fetch_cancel(steal(&r->fetch));
-		timer_start(&r->abort, r->engine->env.clock, ABORT_MS, give_up, r);
+		r->aborting = true;
+		served_cancel_within(r->served, ABORT_MS);
 	} else if (r->served) {
 		answer_forget(steal(&r->answer));
 		served_cancel(r->served, false);
