@@ -7,22 +7,12 @@
 #include <string.h>
 #include <strings.h>
 
+#include "lib/base/base64.h"
 #include "lib/base/mem.h"
 
 bool data_url(const char *url)
 {
 	return strncasecmp(url, "data:", 5) == 0;
-}
-
-static int value_of(char c)
-{
-	if (c >= 'A' && c <= 'Z')
-		return c - 'A';
-	if (c >= 'a' && c <= 'z')
-		return c - 'a' + 26;
-	if (c >= '0' && c <= '9')
-		return c - '0' + 52;
-	return c == '+' ? 62 : c == '/' ? 63 : -1;
 }
 
 static bool blank(char c)
@@ -39,7 +29,7 @@ static bool decode(const char *s, unsigned char *out, size_t *len)
 	for (; *s; s++) {
 		if (blank(*s))
 			continue;
-		int v = value_of(*s);
+		int v = base64_value(*s);
 		if (*s == '=' ? ++pads > 2 : v < 0 || pads)
 			return false;
 		if (*s == '=')

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "lib/base/mem.h"
+#include "lib/base/text.h"
 #include "lib/fs/fs.h"
 #include "worker/model/ledger.h"
 #include "worker/model/name.h"
@@ -18,12 +19,6 @@ struct shelf {
 	struct store_entry *entries;
 	size_t n;
 };
-
-static bool ends_with(const char *s, const char *end)
-{
-	size_t n = strlen(s), m = strlen(end);
-	return n > m && strcmp(s + n - m, end) == 0;
-}
 
 static struct store_entry *add(struct shelf *s, const char *folder, const char *filename)
 {

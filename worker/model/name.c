@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "lib/base/mem.h"
+#include "lib/base/text.h"
 #include "lib/base/utf8.h"
 #include "lib/fs/sha256.h"
 
@@ -47,12 +48,6 @@ char *name_folder(const char *model)
 	}
 	out[used] = '\0';
 	return used > FOLDER_CUT ? cut(out, model) : out;
-}
-
-static bool ends_with(const char *s, const char *end)
-{
-	size_t n = strlen(s), m = strlen(end);
-	return n >= m && strcmp(s + n - m, end) == 0;
 }
 
 static bool plain(const char *s)

@@ -10,6 +10,8 @@
 
 #include "tests/unit/job/rig.h"
 
+#include "lib/base/text.h"
+
 #include "worker/job/provision.c"
 
 /* ---- a store played by hand ---- */
@@ -150,12 +152,6 @@ static void done(struct rig *r)
 	str_replace(&seen.mask, NULL);
 	str_replace(&seen.ref, NULL);
 	str_replace(&seen.audio, NULL);
-}
-
-static bool ends_with(const char *s, const char *end)
-{
-	size_t n = strlen(s), m = strlen(end);
-	return n >= m && strcmp(s + n - m, end) == 0;
 }
 
 /* ---- tests ---- */

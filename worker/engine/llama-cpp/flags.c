@@ -5,9 +5,9 @@
 #include <ctype.h>
 #include <errno.h>
 #include <string.h>
-#include <strings.h>
 
 #include "lib/base/mem.h"
+#include "lib/base/text.h"
 
 enum { API_KEY_FILE, ALIAS, NO_UI, NO_WEBUI, OFFLINE, CACHE_RAM, SSE_PING, JINJA, NO_SHIFT };
 
@@ -59,12 +59,6 @@ int flags_check(const struct flags *f, struct err *e)
 
 /* ---- files ---- */
 
-static bool ends_with(const char *s, const char *end)
-{
-	size_t n = strlen(s), m = strlen(end);
-	return n >= m && strcasecmp(s + n - m, end) == 0;
-}
-
 /* "x-00002-of-00005.gguf": llama-server is given the first and finds the others beside it. */
 static bool later_part(const char *name)
 {
@@ -103,7 +97,7 @@ int flags_files(const struct source *s, const char *const *paths, struct flags_f
 	*out = (struct flags_files){0};
 	for (size_t i = 0; i < s->n_files; i++) {
 		const struct source_file *f = &s->files[i];
-		if (!ends_with(f->filename, ".gguf"))
+		if (!ends_with_any_case(f->filename, ".gguf"))
 			return err_set(e, EINVAL, "llama-server reads GGUF files, not '%.128s'",
 				       f->filename);
 		int rc = place(out, f, paths ? paths[i] : f->filename, &loras, e);

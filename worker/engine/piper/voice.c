@@ -7,14 +7,10 @@
 #include <string.h>
 #include <strings.h>
 
+#include "lib/base/text.h"
+
 #define SPEED_MIN 0.25
 #define SPEED_MAX 4.0
-
-static bool ends_with(const char *s, const char *end)
-{
-	size_t n = strlen(s), m = strlen(end);
-	return n > m && strcmp(s + n - m, end) == 0;
-}
 
 static int one(size_t *slot, size_t i, const struct source *s, struct err *e)
 {

@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "lib/base/base64.h"
+
 static const char key[] = "b64_json";
 
 void scan_init(struct scan *s, uint64_t max)
@@ -23,18 +25,6 @@ static int too_much(const struct scan *s, struct err *e)
 		       (unsigned long long)s->max);
 }
 
-/* -1: none of the 64. */
-static int value_of(char c)
-{
-	if (c >= 'A' && c <= 'Z')
-		return c - 'A';
-	if (c >= 'a' && c <= 'z')
-		return c - 'a' + 26;
-	if (c >= '0' && c <= '9')
-		return c - '0' + 52;
-	return c == '+' ? 62 : c == '/' ? 63 : -1;
-}
-
 static int broken(struct err *e)
 {
 	return err_set(e, EPROTO, "sd-server answered with garbage: broken base64");
@@ -46,7 +36,7 @@ static int decode(struct scan *s, const char *data, size_t len, struct buf *out,
 	char bytes[3072];
 	size_t n = 0;
 	for (size_t i = 0; i < len; i++) {
-		int v = value_of(data[i]);
+		int v = base64_value(data[i]);
 		if (data[i] == '=' && s->n_pads < 2) {
 			s->n_pads++;
 			continue;
