@@ -10,7 +10,7 @@
 
 #define LOOK_AT 256 /* bytes at the start of a line: where engines say what a line is */
 
-enum rank { RANK_NONE, RANK_STDERR, RANK_STDOUT_WORD, RANK_WORD, RANK_MARKED };
+enum rank { RANK_NONE, RANK_STDOUT_WORD, RANK_WORD, RANK_MARKED };
 
 /* Words stand alone; marks are what programs put before an error. */
 static const char *const marks[] = {"[error]", "error:", "fatal:", "panic:", "ggml_assert"};
@@ -55,9 +55,28 @@ static bool may_start(char c)
 	return c && strchr("[efpgacumnio", tolower((unsigned char)c)) != NULL;
 }
 
+/* llama-server, which writes everything to stderr: "0.00.003.112 I srv  load_model: ..."; '\0': not
+ * of this form. */
+static char level_of(const char *line)
+{
+	size_t n = strspn(line, "0123456789.");
+	bool is = n && line[n] == ' ' && line[n + 1] && line[n + 2] == ' ';
+	return is && strchr("DIWE", line[n + 1]) ? line[n + 1] : '\0';
+}
+
+static bool informs(const char *line)
+{
+	char level = level_of(line);
+	return level == 'I' || level == 'D' || starts(line, "[info") || starts(line, "[debug");
+}
+
 static enum rank rank_of(int fd, const char *line)
 {
-	enum rank best = fd == 2 ? RANK_STDERR : RANK_NONE;
+	enum rank best = RANK_NONE;
+	if (informs(line))
+		return best;
+	if (level_of(line) == 'E')
+		return fd == 2 ? RANK_MARKED : RANK_STDOUT_WORD;
 	for (size_t i = 0; i < LOOK_AT && line[i]; i++) {
 		if (!may_start(line[i]))
 			continue;
@@ -73,6 +92,8 @@ static void look(struct lines_seen *l, int fd, const char *line)
 {
 	if (l->rank == RANK_MARKED || !line[0])
 		return;
+	if (fd == 2 && !l->first)
+		l->first = xstrdup(line);
 	enum rank rank = rank_of(fd, line);
 	if ((int)rank <= l->rank)
 		return;
@@ -98,9 +119,15 @@ const char *lines_error(const struct lines_seen *l)
 	return l->error ? l->error : "";
 }
 
+const char *lines_last_words(const struct lines_seen *l)
+{
+	return l->error || !l->first ? lines_error(l) : l->first;
+}
+
 void lines_forget(struct lines_seen *l)
 {
 	free(l->error);
-	l->error = NULL;
+	free(l->first);
+	l->error = l->first = NULL;
 	l->rank = RANK_NONE;
 }

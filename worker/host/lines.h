@@ -15,13 +15,16 @@ struct lines_seen {
 	unsigned in_window;
 	char *error;
 	int rank;
+	char *first; /* on stderr */
 };
 
 /* False: there were too many just now, this one goes no further. */
 bool lines_take(struct lines_seen *l, uint64_t now_ms, int fd, const char *line);
-/* The first line that names an error: on stderr before stdout, "[ERROR]" and "error:" before words
- * such as "failed"; else the first line on stderr; else "". */
+/* The first line that reads like an error: on stderr before stdout, "[ERROR]" and "error:" before
+ * words such as "failed"; else "". Never one that itself says that it only informs. */
 const char *lines_error(const struct lines_seen *l);
+/* Of a program that ended before it did anything: that line, else the first on stderr. */
+const char *lines_last_words(const struct lines_seen *l);
 void lines_forget(struct lines_seen *l); /* the error: another job begins. Also at the end. */
 
 #endif

@@ -144,8 +144,10 @@ void server_end(struct server *s, enum warm_state to, const struct err *why)
 /* "sd-cpp ended with exit code 1 before it was ready: [ERROR] …" */
 static void describe_end(const struct server *s, const struct child_end *end, struct err *e)
 {
-	const char *line = lines_error(&s->lines), *sep = line[0] ? ": " : "";
-	const char *when = s->state == WARM_LOADING ? " before it was ready" : "";
+	bool loading = s->state == WARM_LOADING;
+	const char *when = loading ? " before it was ready" : "";
+	const char *line = loading ? lines_last_words(&s->lines) : lines_error(&s->lines);
+	const char *sep = line[0] ? ": " : "";
 	if (end->signal)
 		err_set(e, EIO, "%s was ended by signal %d (%s)%s%s%s", s->spec.s.engine,
 			end->signal, strsignal(end->signal), when, sep, line);

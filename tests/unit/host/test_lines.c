@@ -12,14 +12,21 @@
 #include "worker/host/lines.h"
 
 /* Lines begin with the descriptor they are written to. */
-static void expect(const char *const *lines, const char *error)
+static void expect_words(const char *const *lines, const char *error, const char *words)
 {
 	struct lines_seen l = {0};
 	for (; *lines; lines++)
 		assert_true(lines_take(&l, 1000, **lines - '0', *lines + 1));
 	assert_string_equal(lines_error(&l), error);
+	assert_string_equal(lines_last_words(&l), words);
 	lines_forget(&l);
 	assert_string_equal(lines_error(&l), "");
+	assert_string_equal(lines_last_words(&l), "");
+}
+
+static void expect(const char *const *lines, const char *error)
+{
+	expect_words(lines, error, error);
 }
 
 static void the_error_line_of_real_engines(void **state)
@@ -58,14 +65,38 @@ static void the_error_line_of_real_engines(void **state)
 static void the_next_best_when_no_word_of_error_falls(void **state)
 {
 	(void)state;
-	expect((const char *const[]){"1hello", "2", "2first words", "2more words", NULL},
-	       "first words");
+	expect_words((const char *const[]){"1hello", "2", "2first words", "2more words", NULL}, "",
+		     "first words");
 	expect((const char *const[]){"1hello", "1it failed", NULL}, "it failed");
 	expect((const char *const[]){"1it failed", "2this was unable to", NULL},
 	       "this was unable to");
 	expect((const char *const[]){"1hello", NULL}, "");
 	expect((const char *const[]){"2x", "2no such file", NULL}, "no such file");
-	expect((const char *const[]){"2x", "2no errors, 0 prefailed, noerror", NULL}, "x");
+	expect_words((const char *const[]){"2x", "2no errors, 0 prefailed, noerror", NULL}, "",
+		     "x");
+}
+
+static void what_only_informs_is_no_error(void **state)
+{
+	(void)state;
+	static const char llama[] = "0.00.003.112 I srv    load_model: loading model 'a.gguf'";
+	expect_words(
+	    (const char *const[]){"20.00.003.112 I srv    load_model: loading model 'a.gguf'",
+				  "20.01.003.112 I srv  stop: cannot go on, failed: error: no",
+				  "20.01.003.113 D srv  no such slot", NULL},
+	    "", llama);
+	expect((const char *const[]){"20.01.003.112 I srv  stop: error: no",
+				     "20.01.003.113 W srv  the slot failed",
+				     "20.01.003.114 E srv  slots are gone", NULL},
+	       "0.01.003.114 E srv  slots are gone");
+	expect_words((const char *const[]){"1[INFO ] main.cpp:9 - it failed",
+					   "1[DEBUG] main.cpp:9 - error: none", NULL},
+		     "", "");
+	expect_words((const char *const[]){"2whisper_init_from_file_with_params_no_state: loading "
+					   "model from 'tiny.bin'",
+					   NULL},
+		     "",
+		     "whisper_init_from_file_with_params_no_state: loading model from 'tiny.bin'");
 }
 
 static void a_flood_is_cut_down_but_its_error_is_seen(void **state)
@@ -99,6 +130,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(the_error_line_of_real_engines),
 	    cmocka_unit_test(the_next_best_when_no_word_of_error_falls),
+	    cmocka_unit_test(what_only_informs_is_no_error),
 	    cmocka_unit_test(a_flood_is_cut_down_but_its_error_is_seen),
 	    cmocka_unit_test(only_the_start_of_a_line_is_looked_at),
 	};
