@@ -91,6 +91,21 @@ static void an_idle_server_goes_in_time_and_leaves_nothing(void **state)
 	assert_int_equal(lab_processes(l), 0);
 }
 
+/* A llama-server that is told to end while it generates can deadlock on its first SIGTERM. */
+static void an_idle_server_that_hangs_on_sigterm_is_killed(void **state)
+{
+	struct lab *l = *state;
+	struct job a;
+	lab_fault(l, "ignore_term", "");
+	job_run(l, "m", 0, &a);
+	uint64_t begin = clock_now(&l->loop.clock);
+	host_configure(l->host, &(struct host_limits){.idle_ms = 1, .memory_bytes = GIB});
+	LAB_UNTIL(l, strcmp(lab_state(l, "m"), "unloading") == 0);
+	LAB_UNTIL(l, lab_servers(l) == 0);
+	assert_true(clock_now(&l->loop.clock) - begin < 3000);
+	assert_int_equal(lab_processes(l), 0);
+}
+
 static void a_server_that_is_leased_is_not_idle(void **state)
 {
 	struct lab *l = *state;
@@ -415,6 +430,7 @@ int main(void)
 	    WITH_LAB(an_impossible_move_ends_the_program),
 	    WITH_LAB(loads_serves_and_stays),
 	    WITH_LAB(an_idle_server_goes_in_time_and_leaves_nothing),
+	    WITH_LAB(an_idle_server_that_hangs_on_sigterm_is_killed),
 	    WITH_LAB(a_server_that_is_leased_is_not_idle),
 	    WITH_LAB(one_lane_is_a_queue_in_order),
 	    WITH_LAB(lanes_run_beside_each_other),
