@@ -45,11 +45,24 @@ static void watch_idle(struct host *h)
 
 /* ---- leases that wait for a server ---- */
 
+/* A new model came under the name of the old one: what is loaded serves nobody any more. */
+static void unload_outdated(struct host *h)
+{
+	list_each (n, &h->servers) {
+		struct server *s = list_entry(n, struct server, node);
+		if (!server_idle(s) || !spec_outdated(&s->spec))
+			continue;
+		log_info(h->log, "host", NULL, "%s %s: unloaded, the files of its model changed",
+			 s->spec.s.engine, s->spec.s.model);
+		server_end(s, WARM_UNLOADING, NULL);
+	}
+}
+
 static struct server *living(struct host *h, const struct warm_spec *spec)
 {
 	list_each (n, &h->servers) {
 		struct server *s = list_entry(n, struct server, node);
-		if (server_live(s) && spec_equal(&s->spec.s, spec))
+		if (server_live(s) && spec_equal(&s->spec.s, spec) && !spec_outdated(&s->spec))
 			return s;
 	}
 	return NULL;
@@ -130,6 +143,7 @@ void host_pump(struct host *h)
 	h->pumping = true;
 	timer_stop(&h->pump);
 	bury(h);
+	unload_outdated(h);
 	place_all(h);
 	leases_deliver(h);
 	watch_idle(h);

@@ -48,7 +48,8 @@ struct host *host_new(const struct host_deps *d);
 void host_free(struct host *h); /* all servers are killed; leases get no more events */
 void host_configure(struct host *h, const struct host_limits *l);
 
-/* What a server is. Two jobs share one when program, argv and env are equal. Copied. */
+/* What a server is. Two jobs share one when program, argv and env are equal, and the files still
+ * those that it was started with. Copied. */
 struct warm_spec {
 	const char *engine, *model; /* for people: "sd-cpp", "z-image" */
 	const char *program;	    /* absolute path */
@@ -57,7 +58,8 @@ struct warm_spec {
 	 * the server's own; the server is killed before they go. */
 	const char *const *argv;
 	const char *const *env;	  /* "NAME=value" besides ours; NULL: none */
-	const char *const *files; /* model files it keeps open; NULL: none */
+	const char *const *files; /* model files it keeps open; changed while it is idle, it is
+				     unloaded; NULL: none */
 	const char *ready_path;	  /* GET answers 200 (with the key as bearer) once it can work */
 	uint64_t memory_bytes;	  /* of the GPU, by the offer's estimate; 0: none */
 	uint64_t load_ms;	  /* until it must be ready; see warm_load_ms() */

@@ -28,14 +28,23 @@ struct host {
 	uint64_t line_seq; /* counts what is told to leases */
 };
 
+/* Which file a path led to; all 0: none. */
+struct file_id {
+	uint64_t dev, ino, size;
+	int64_t mtime_s, mtime_ns;
+};
+
 /* A copy of a warm_spec. */
 struct spec_copy {
 	struct warm_spec s;
 	char **argv, **env, **files;
+	struct file_id *ids; /* of files, as they were when it was made; NULL: no files */
 };
 void spec_copy(struct spec_copy *to, const struct warm_spec *from);
 void spec_fini(struct spec_copy *c);
 bool spec_equal(const struct warm_spec *a, const struct warm_spec *b);
+/* Another file, or other content, is where one of its files was. */
+bool spec_outdated(const struct spec_copy *c);
 
 /* ---- one server: warm.c ---- */
 

@@ -38,12 +38,43 @@ static bool list_equal(const char *const *a, const char *const *b)
 	return !*a && !*b;
 }
 
+static struct file_id identify(const char *path)
+{
+	struct stat st;
+	if (stat(path, &st) < 0)
+		return (struct file_id){0};
+	return (struct file_id){(uint64_t)st.st_dev, (uint64_t)st.st_ino, (uint64_t)st.st_size,
+				(int64_t)st.st_mtim.tv_sec, (int64_t)st.st_mtim.tv_nsec};
+}
+
+static struct file_id *identify_all(char **files)
+{
+	size_t n = 0;
+	while (files && files[n])
+		n++;
+	struct file_id *ids = n ? xcalloc(n, sizeof *ids) : NULL;
+	for (size_t i = 0; i < n; i++)
+		ids[i] = identify(files[i]);
+	return ids;
+}
+
+bool spec_outdated(const struct spec_copy *c)
+{
+	for (size_t i = 0; c->files && c->files[i]; i++) {
+		struct file_id now = identify(c->files[i]);
+		if (memcmp(&now, &c->ids[i], sizeof now) != 0)
+			return true;
+	}
+	return false;
+}
+
 void spec_copy(struct spec_copy *to, const struct warm_spec *from)
 {
 	to->s = *from;
 	to->argv = copy_list(from->argv);
 	to->env = copy_list(from->env);
 	to->files = copy_list(from->files);
+	to->ids = identify_all(to->files);
 	to->s.argv = (const char *const *)to->argv;
 	to->s.env = (const char *const *)to->env;
 	to->s.files = (const char *const *)to->files;
@@ -64,6 +95,7 @@ void spec_fini(struct spec_copy *c)
 	free_list(c->argv);
 	free_list(c->env);
 	free_list(c->files);
+	free(c->ids);
 }
 
 bool spec_equal(const struct warm_spec *a, const struct warm_spec *b)

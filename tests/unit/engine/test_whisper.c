@@ -227,7 +227,6 @@ static void test_model_head(void **state)
 	put_model(lab->dir, "tiny.bin", 51865);
 	lab_refused(lab, "whisper-cpp", STT(",\"language\":\"yue\""), "does not know Cantonese");
 	put_model(lab->dir, "tiny.bin", 51866);
-	host_unload_idle(lab->env.host); /* or the old one is still in its memory */
 	hears(lab, STT(",\"language\":\"yue\""), "tiny heard 2.5 seconds in yue");
 	put_model(lab->dir, "tiny.bin", 8198); /* a parakeet's */
 	lab_refused(lab, "whisper-cpp", STT(), "no whisper model");

@@ -177,6 +177,56 @@ static void another_environment_or_argument_is_another_server(void **state)
 	job_end(&c, LEASE_GOOD);
 }
 
+/* By a new file under the name, as everybody does who replaces a model. */
+static void replace(struct lab *l, const char *path, const char *text)
+{
+	auto_free char *new = fs_join(l->dir, "new");
+	lab_put(l->dir, "new", "%s", text);
+	assert_int_equal(rename(new, path), 0);
+}
+
+static void job_of_file(struct lab *l, struct job *j, const char *path)
+{
+	const char *argv[12], *files[] = {path, NULL};
+	struct warm_spec spec;
+	lab_spec(l, "m", 0, argv, &spec);
+	spec.files = files;
+	job_start_spec(l, j, &spec);
+	LAB_UNTIL(l, j->ready || j->died);
+	assert_int_equal(j->ready, 1);
+}
+
+static void a_replaced_model_is_another_server(void **state)
+{
+	struct lab *l = *state;
+	struct job a, b, c;
+	auto_free char *path = fs_join(l->dir, "model");
+	replace(l, path, "old");
+	job_of_file(l, &a, path);
+	int pid = lease_pid(a.lease);
+	job_end(&a, LEASE_GOOD);
+	job_of_file(l, &a, path);
+	assert_int_equal(lease_pid(a.lease), pid);
+	job_end(&a, LEASE_GOOD);
+	replace(l, path, "new"); /* of the same size */
+	job_of_file(l, &b, path);
+	assert_true(b.fresh);
+	assert_int_not_equal(lease_pid(b.lease), pid);
+	assert_int_equal(lab_servers(l), 1);
+	/* Who works goes on, and is no server for the next. */
+	replace(l, path, "newest");
+	job_of_file(l, &c, path);
+	assert_true(c.fresh);
+	assert_int_equal(b.died, 0);
+	assert_int_equal(lab_servers(l), 2);
+	job_end(&b, LEASE_GOOD);
+	LAB_UNTIL(l, lab_servers(l) == 1);
+	assert_true(lease_pid(c.lease) > 0);
+	job_end(&c, LEASE_GOOD);
+	lab_live(l, 50);
+	assert_string_equal(lab_state(l, "m"), "loaded");
+}
+
 static void lines_go_to_those_at_work(void **state)
 {
 	struct lab *l = *state;
@@ -435,6 +485,7 @@ int main(void)
 	    WITH_LAB(one_lane_is_a_queue_in_order),
 	    WITH_LAB(lanes_run_beside_each_other),
 	    WITH_LAB(another_environment_or_argument_is_another_server),
+	    WITH_LAB(a_replaced_model_is_another_server),
 	    WITH_LAB(lines_go_to_those_at_work),
 	    WITH_LAB(model_files_are_in_use_while_a_server_has_them),
 	    WITH_LAB(an_exit_before_ready_fails),
