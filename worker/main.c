@@ -366,8 +366,8 @@ static bool close_all(struct daemon *d)
 	session_free(d->session);
 	registration_free(d->registration);
 	jobs_free(d->jobs);
-	history_free(d->history); /* writes what is not written yet */
 	loop_settle(&d->loop);	  /* an engine that was at work ends before it is freed */
+	history_free(d->history); /* writes what is not written yet */
 	if (d->loop.working)
 		return false;
 	engines_free(d->engines);
