@@ -11,6 +11,9 @@
 /* How often progress is looked at: often enough for a limit that is small. */
 #define WATCH_MAX_MS 1000u
 #define WATCH_MIN_MS 5u
+/* A peer that sends without end must not keep the loop for itself: after so much the others have a
+ * turn. */
+#define TURN_BYTES (512u << 10)
 
 static void fetch_free(struct fetch *f)
 {
@@ -86,12 +89,24 @@ static size_t on_header(char *line, size_t size, size_t n, void *arg)
 	return 0;
 }
 
+static void next_turn(struct fetch *f);
+
+static size_t yield(struct fetch *f)
+{
+	f->paused = f->resume = true;
+	next_turn(f);
+	return CURL_WRITEFUNC_PAUSE;
+}
+
 static size_t on_data(char *data, size_t size, size_t n, void *arg)
 {
 	struct fetch *f = arg;
 	size_t len = size * n;
 	if (f->doomed || f->leaving)
 		return 0; /* nobody wants it */
+	if (f->turn_bytes >= TURN_BYTES)
+		return yield(f);
+	f->turn_bytes += len;
 	enum fetch_verdict v = f->ev.data ? f->ev.data(f->arg, data, len) : FETCH_GO;
 	if (f->doomed)
 		return 0;
@@ -236,6 +251,7 @@ static void begin(struct fetch *f)
 static void unpause(struct fetch *f)
 {
 	f->paused = false;
+	f->turn_bytes = 0;
 	f->moved_ms = clock_now(&f->t.net->loop->clock);
 	CURLcode code = curl_easy_pause(f->t.easy, CURLPAUSE_CONT);
 	if (f->doomed)

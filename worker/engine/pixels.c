@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: MIT */
 #include "worker/engine/pixels.h"
 
+#include <endian.h>
 #include <errno.h>
 #include <stdint.h>
 #include <string.h>
@@ -60,7 +61,8 @@ int pixels_room(struct pixels *p, unsigned width, unsigned height, int channels,
 	int rc = pixels_size(p, width, height, channels, e);
 	if (rc < 0)
 		return rc;
-	p->data = malloc((size_t)width * height * (size_t)channels);
+	size_t size = (size_t)p->width * (size_t)p->height * (size_t)channels;
+	p->data = size ? malloc(size) : NULL;
 	return p->data ? 0 : err_set(e, ENOMEM, "no memory for a picture of %ux%u", width, height);
 }
 
@@ -115,6 +117,25 @@ static int convert(struct pixels *p, int want, struct err *e)
 
 typedef int reader_fn(const unsigned char *data, size_t len, struct pixels *p, struct err *e);
 
+/* What a GIF or BMP says of its size; what is not read here may still be read by another program,
+ * which should not be sent a bomb. */
+static int check_claim(enum picture_format f, const unsigned char *d, size_t len, struct err *e)
+{
+	struct pixels claim;
+	if (f == PICTURE_GIF && len >= 10)
+		return pixels_size(&claim, d[6] | (unsigned)d[7] << 8, d[8] | (unsigned)d[9] << 8,
+				   3, e);
+	if (f != PICTURE_BMP || len < 26)
+		return 0;
+	int32_t width, height; /* little-endian; a negative height is top-down */
+	memcpy(&width, d + 18, sizeof width);
+	memcpy(&height, d + 22, sizeof height);
+	width = (int32_t)le32toh((uint32_t)width);
+	height = (int32_t)le32toh((uint32_t)height);
+	return pixels_size(&claim, (unsigned)width,
+			   height < 0 ? 0u - (unsigned)height : (unsigned)height, 3, e);
+}
+
 static int by_format(const void *data, size_t len, reader_fn *const of[], struct pixels *p,
 		     struct err *e)
 {
@@ -133,6 +154,9 @@ static int by_format(const void *data, size_t len, reader_fn *const of[], struct
 	case PICTURE_AVIF:
 		break;
 	}
+	int rc = check_claim(f, data, len, e);
+	if (rc < 0)
+		return rc;
 	return err_set(e, ENOTSUP, "%s pictures are not read here; use PNG, JPEG or WebP",
 		       picture_format_name(f));
 }

@@ -12,7 +12,8 @@
 #include "lib/loop/child.h"
 #include "lib/loop/output.h"
 
-#define MAX_ARGS 64
+#define MAX_ARGS   64
+#define MAX_PIXELS "67108864" /* of a frame that is read: as PIXELS_MAX */
 
 struct transcode {
 	struct child *child;
@@ -127,7 +128,8 @@ static void add_input(const char **argv, size_t *n, const struct transcode_spec 
 	if (s->demuxer)
 		/* Nothing but the file itself, whatever the file says. */
 		add(argv, n,
-		    (const char *const[]){"-protocol_whitelist", "file", "-f", s->demuxer, NULL});
+		    (const char *const[]){"-protocol_whitelist", "file", "-max_pixels", MAX_PIXELS,
+					  "-f", s->demuxer, NULL});
 	else if (s->width > 0)
 		add(argv, n,
 		    (const char *const[]){"-f", "rawvideo", "-pixel_format", "rgb24", "-video_size",

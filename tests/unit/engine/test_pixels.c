@@ -417,9 +417,28 @@ static void test_resize_exact(void **state)
 	pixels_fini(&out);
 }
 
+/* What would be handed to another program is looked at first. */
+static void test_claims_of_what_others_read(void **state)
+{
+	static const unsigned char gif[32] = "GIF89a\x80\x3e\x80\x3e";
+	static const unsigned char small[32] = "GIF89a\x10\x00\x10\x00";
+	unsigned char bmp[32] = "BM";
+	struct pixels p;
+	struct err e = ERR_INIT;
+	(void)state;
+	assert_int_equal(pixels_probe(gif, sizeof gif, &p, &e), -EFBIG);
+	assert_non_null(strstr(e.text, "16000x16000"));
+	assert_int_equal(pixels_probe(small, sizeof small, &p, &e), -ENOTSUP);
+	memcpy(bmp + 18, (const unsigned char[]){0x80, 0x3e, 0, 0, 0x80, 0xc1, 0xff, 0xff}, 8);
+	assert_int_equal(pixels_probe(bmp, sizeof bmp, &p, &e), -EFBIG);
+	memcpy(bmp + 18, (const unsigned char[]){16, 0, 0, 0, 16, 0, 0, 0}, 8);
+	assert_int_equal(pixels_probe(bmp, sizeof bmp, &p, &e), -ENOTSUP);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(test_claims_of_what_others_read),
 	    cmocka_unit_test_setup_teardown(test_sniff, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_round_trips, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_alpha_is_laid_over_white, setup, teardown),

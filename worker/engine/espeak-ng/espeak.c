@@ -115,7 +115,7 @@ static struct engine_run *start(struct engine *base, const struct engine_job *jo
 				struct err *err)
 {
 	struct espeak *e = espeak_of(base);
-	struct speech speech;
+	struct speech speech = {0};
 	char wpm[16];
 	*retryable = false;
 	if (!e->program) {

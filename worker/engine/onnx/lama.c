@@ -3,6 +3,7 @@
 #include "worker/engine/onnx/lama.h"
 
 #include <errno.h>
+#include <math.h>
 #include <string.h>
 
 #include "lib/base/mem.h"
@@ -121,7 +122,7 @@ static unsigned char to_byte(float v)
 {
 	if (!(v > 0)) /* NaN too */
 		return 0;
-	return v >= 255.0f ? 255 : (unsigned char)(v + 0.5f);
+	return v >= 255.0f ? 255 : (unsigned char)lroundf(v);
 }
 
 static void from_planes(const float *f, int side, struct pixels *out)

@@ -17,7 +17,7 @@
 	"ONNX Runtime is missing; install it (Debian 13: apt install libonnxruntime1.21), or put " \
 	"libonnxruntime.so.1 of github.com/microsoft/onnxruntime/releases into <models_root>/bin"
 /* LaMa takes seconds on a slow CPU, whatever the picture: it always sees its own side. */
-#define RUN_MS	      (5 * 60 * 1000u)
+#define RUN_MS	      (5 * UINT64_C(60000))
 #define REPLY_MAX     (64u << 10)
 #define LOOK_EVERY_MS 60000
 /* This program again, also when its file was replaced by an update meanwhile. */

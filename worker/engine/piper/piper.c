@@ -198,7 +198,7 @@ static struct engine_run *start(struct engine *base, const struct engine_job *jo
 {
 	struct piper *p = piper_of(base);
 	struct voice_files files;
-	struct voice voice;
+	struct voice voice = {.speaker = -1};
 	*retryable = false;
 	if (check(base, job, err) < 0 || voice_files(job->source, &files, err) < 0)
 		return NULL;
