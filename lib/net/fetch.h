@@ -53,6 +53,7 @@ struct fetch_request {
 struct fetch_head { /* of the last answer, after redirects; texts valid during the call */
 	int status;
 	uint64_t length; /* of this body; UINT64_MAX: not said */
+	bool framed;	 /* a cut would be noticed: its length was said, or it comes in chunks */
 	bool accept_ranges;
 	bool has_range; /* a Content-Range that reads well: */
 	/* range_total UINT64_MAX: "*". Also set without has_range, by the one of a 416. */

@@ -132,8 +132,9 @@ static void on_length(struct head *h, const char *v)
 
 static void on_encoding(struct head *h, const char *v)
 {
-	(void)v;
+	size_t n = strlen(v), m = strlen("chunked"); /* the last one that is named frames it */
 	h->chunked = true;
+	h->f.framed = n >= m && strcasecmp(v + n - m, "chunked") == 0;
 }
 
 static void on_accept_ranges(struct head *h, const char *v)
@@ -230,6 +231,8 @@ int head_line(struct head *h, const char *line, size_t len, struct err *e)
 		return 0;
 	if (h->chunked)
 		h->f.length = UINT64_MAX;
+	else
+		h->f.framed = h->f.length != UINT64_MAX;
 	h->whole = true;
 	return 1;
 }

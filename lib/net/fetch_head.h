@@ -13,8 +13,8 @@ struct head {
 	struct fetch_head f; /* texts point below; url is not set here */
 	char *etag, *last_modified, *content_type, *location;
 	size_t bytes;
-	bool chunked, whole;
-	int64_t wall_ms; /* now, for a Retry-After that is a date */
+	bool chunked, whole; /* chunked: any transfer encoding */
+	int64_t wall_ms;     /* now, for a Retry-After that is a date */
 };
 
 void head_init(struct head *h, int64_t wall_ms);

@@ -309,6 +309,7 @@ static void heads(void **state)
 	assert_true(h.f.length == 10 && h.f.accept_ranges && h.f.has_range);
 	assert_true(h.f.range_first == 5 && h.f.range_last == 14 && h.f.range_total == 20);
 	assert_true(h.f.retry_after_ms == 7000);
+	assert_true(h.f.framed);
 	assert_string_equal(h.f.content_type, "text/plain");
 	struct err e = ERR_INIT;
 	assert_int_equal(head_line(&h, "ETag: trailer\r\n", 15, &e), 0); /* a trailer */
@@ -321,6 +322,7 @@ static void heads(void **state)
 				    "Content-Length: 12abc\r\n", "Etag: a\001b\r\n", "\r\n", NULL});
 	assert_true(h.f.retry_after_ms == 60000);
 	assert_true(h.f.length == UINT64_MAX);
+	assert_false(h.f.framed);
 	assert_null(h.f.etag);
 	head_fini(&h);
 
@@ -329,6 +331,7 @@ static void heads(void **state)
 				    "Content-Length: 12\r\n", "Retry-After: 99999999999\r\n",
 				    "Accept-Ranges: none\r\n", "\r\n", NULL});
 	assert_true(h.f.length == UINT64_MAX);
+	assert_true(h.f.framed);
 	assert_true(h.f.retry_after_ms == 24ull * 3600 * 1000);
 	assert_false(h.f.accept_ranges);
 	head_fini(&h);
