@@ -74,6 +74,12 @@ static bool file_in_use(void *arg, const char *path)
 	return d->host && host_uses(d->host, path);
 }
 
+static bool file_release(void *arg, const char *path)
+{
+	const struct daemon *d = arg;
+	return d->host && host_release_file(d->host, path);
+}
+
 static void open_store(struct daemon *d)
 {
 	struct store_deps deps = {
@@ -83,6 +89,7 @@ static void open_store(struct daemon *d)
 	    .net = d->transport,
 	    .models_root = d->config.options.models_root,
 	    .in_use = file_in_use,
+	    .release = file_release,
 	    .in_use_arg = d,
 	};
 	d->store = store_new(&deps);

@@ -167,25 +167,35 @@ static const char *place_of(const struct hold *h, size_t i)
 	return h->places[2 * i];
 }
 
-/* Something else lies where the file would go, and others work with it. */
-static bool others_need(struct hold *h)
+enum taken { TAKEN_NOT, TAKEN_BRIEFLY, TAKEN };
+
+/* Something else lies where the file would go: who works with it? */
+static enum taken taken_by_others(struct hold *h)
 {
 	struct store *s = h->store;
 	const char *path = place_of(h, h->at);
 	struct stat st;
 	if (stat(path, &st) < 0)
-		return false;
+		return TAKEN_NOT;
 	list_each (n, &s->holds)
 		if (hold_of(n) != h && hold_of(n)->ended && hold_has(hold_of(n), path))
-			return true;
-	return s->deps.in_use && s->deps.in_use(s->deps.in_use_arg, path);
+			return TAKEN;
+	if (!s->deps.in_use || !s->deps.in_use(s->deps.in_use_arg, path))
+		return TAKEN_NOT;
+	/* A warm engine that no job needs is no reason to fail. */
+	return s->deps.release && s->deps.release(s->deps.in_use_arg, path) ? TAKEN_BRIEFLY : TAKEN;
 }
 
 static void start_download(struct hold *h)
 {
 	struct err e = ERR_INIT;
 	const struct source_file *f = &h->files[h->at];
-	if (others_need(h)) {
+	enum taken taken = taken_by_others(h);
+	if (taken == TAKEN_BRIEFLY) {
+		timer_start(&h->turn, h->store->deps.clock, AGAIN_MS, next_file, h);
+		return;
+	}
+	if (taken == TAKEN) {
 		err_set(&e, EBUSY, "another job works with another file of the name %s",
 			f->filename);
 		end(h, &e, true);

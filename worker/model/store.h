@@ -34,7 +34,10 @@ struct store_deps {
 	const char *models_root;
 	/* Whether a warm engine has this file open: it is not evicted. May be NULL. */
 	bool (*in_use)(void *arg, const char *path);
-	void *in_use_arg;
+	/* Asks a warm engine that no job needs to let go of the file. True: it will, soon. NULL:
+	 * nobody can be asked. */
+	bool (*release)(void *arg, const char *path);
+	void *in_use_arg; /* of both */
 };
 /* Never fails: a models_root that can't be made is an error of each download. */
 struct store *store_new(const struct store_deps *d);

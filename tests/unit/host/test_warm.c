@@ -256,11 +256,15 @@ static void model_files_are_in_use_while_a_server_has_them(void **state)
 	assert_false(host_uses(l->host, "/models/b"));
 	job_start_spec(l, &a, &spec);
 	assert_true(host_uses(l->host, "/models/b"));
+	assert_false(host_release_file(l->host, "/models/b")); /* a job waits for it */
 	LAB_UNTIL(l, a.ready);
+	assert_false(host_release_file(l->host, "/models/b")); /* works with it */
 	job_end(&a, LEASE_GOOD);
 	assert_true(host_uses(l->host, "/models/a"));
 	assert_false(host_uses(l->host, "/models/c"));
-	host_unload_idle(l->host);
+	assert_false(host_release_file(l->host, "/models/c"));
+	assert_true(host_release_file(l->host, "/models/b"));
+	assert_true(host_release_file(l->host, "/models/b")); /* it is going */
 	LAB_UNTIL(l, lab_servers(l) == 0);
 	assert_false(host_uses(l->host, "/models/a"));
 }

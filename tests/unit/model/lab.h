@@ -40,6 +40,7 @@ struct lab {
 	struct list works;
 	struct timer work_turn;
 	char in_use[256]; /* a path that a warm engine has open */
+	bool idle;	  /* it lets go when it is asked */
 	char said[4096];  /* the log, its end */
 };
 
@@ -132,6 +133,14 @@ static bool lab_in_use(void *arg, const char *path)
 	return strcmp(l->in_use, path) == 0;
 }
 
+static bool lab_release(void *arg, const char *path)
+{
+	struct lab *l = arg;
+	if (l->idle && strcmp(l->in_use, path) == 0)
+		l->in_use[0] = '\0'; /* gone when it is looked at again */
+	return l->idle;
+}
+
 static MAYBE_UNUSED void lab_open_store(struct lab *l)
 {
 	struct store_deps deps = {
@@ -141,6 +150,7 @@ static MAYBE_UNUSED void lab_open_store(struct lab *l)
 	    .net = l->net,
 	    .models_root = l->root,
 	    .in_use = lab_in_use,
+	    .release = lab_release,
 	    .in_use_arg = l,
 	};
 	struct store_limits limits = {.studio_origin = l->origin};
