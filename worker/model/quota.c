@@ -107,6 +107,7 @@ int quota_choose(struct quota_plan *p, const char *what, uint64_t quota, uint64_
 {
 	char size[24], most[24], held[24];
 	uint64_t stays = p->bytes;
+	p->left = UINT64_MAX;
 	if (!quota)
 		return 0;
 	part_size_text(more, size);
@@ -120,7 +121,8 @@ int quota_choose(struct quota_plan *p, const char *what, uint64_t quota, uint64_
 		p->items[i].chosen = true;
 		stays -= p->items[i].bytes;
 	}
-	if (stays + more <= quota)
+	p->left = quota > stays ? quota - stays : 0;
+	if (more <= p->left)
 		return 0;
 	for (size_t i = 0; i < p->n; i++)
 		p->items[i].chosen = false; /* nothing goes for nothing */

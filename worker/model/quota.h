@@ -17,6 +17,7 @@ struct quota_plan {
 	struct quota_item *items; /* least recently used first */
 	size_t n;
 	uint64_t bytes; /* of all */
+	uint64_t left;	/* of the quota, besides what stays; of quota_choose() */
 };
 
 int quota_scan(const char *root, struct quota_plan *p, struct err *e) MUST_CHECK;

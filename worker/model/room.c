@@ -14,9 +14,9 @@ struct looking {
 	struct quota_plan plan;
 	struct err err;
 	uint64_t size, have; /* of this file: all of it (0: not known), and what is here already */
-	uint64_t gone, most;
-	bool chose; /* plan is no other thread's to change */
-	bool final; /* the error does not get better by trying again */
+	uint64_t gone, disk; /* disk: what may be filled of it */
+	bool chose;	     /* plan is no other thread's to change */
+	bool final;	     /* the error does not get better by trying again */
 };
 
 static void step(struct download *d, void (*run)(struct work *), void (*after)(struct work *))
@@ -35,7 +35,8 @@ static void end(struct download *d)
 	if (k->err.code)
 		download_fail(d, !k->final, &k->err);
 	d->roomy = d->state == DL_RUNNING;
-	d->most = k->most;
+	if (d->most > k->disk)
+		d->most = k->disk;
 	quota_fini(&k->plan);
 	free(k);
 	if (d->roomy)
@@ -52,7 +53,7 @@ static void evict_run(struct work *w)
 	if (part_room(d->root, d->filename, k->size > k->have ? k->size - k->have : 0, &k->err))
 		return;
 	if (statvfs(d->root, &fs) == 0)
-		k->most = (uint64_t)fs.f_bavail * fs.f_frsize / 10 * 9;
+		k->disk = (uint64_t)fs.f_bavail * fs.f_frsize / 10 * 9;
 }
 
 static void evict_after(struct work *w)
@@ -95,6 +96,31 @@ static void leave_out(struct quota_plan *p, const char *path)
 		}
 }
 
+/* What others that come now were promised counts as if it were here. */
+static void add_promised(struct download *d, struct quota_plan *p)
+{
+	list_each (n, &d->store->downloads) {
+		struct download *o = download_of(n);
+		uint64_t size = o->total == TOTAL_UNKNOWN ? o->approx : o->total, here = 0;
+		if (o == d || (!o->roomy && !(o->room && o->room->chose)))
+			continue;
+		for (size_t i = 0; i < p->n; i++)
+			if (strcmp(p->items[i].path, o->path) == 0)
+				here = p->items[i].bytes;
+		p->bytes += size > here ? size - here : 0;
+	}
+}
+
+/* This one was given room, which those whose size nobody knows must not take. */
+static void narrow_others(struct download *d, uint64_t size)
+{
+	list_each (n, &d->store->downloads) {
+		struct download *o = download_of(n);
+		if (o != d && o->total == TOTAL_UNKNOWN)
+			o->most -= size < o->most ? size : o->most;
+	}
+}
+
 static void look_after(struct work *w)
 {
 	struct download *d = container_of(w, struct download, work);
@@ -106,12 +132,17 @@ static void look_after(struct work *w)
 	}
 	k->chose = true;
 	leave_out(&k->plan, d->path);
+	add_promised(d, &k->plan);
 	int rc = quota_choose(&k->plan, d->filename, d->store->quota, k->size, needed, d, &k->err);
 	k->final = rc == -EFBIG;
-	if (rc < 0)
+	if (rc < 0) {
 		end(d);
-	else
-		step(d, evict_run, evict_after);
+		return;
+	}
+	d->most = k->plan.left;
+	if (d->store->quota)
+		narrow_others(d, k->size);
+	step(d, evict_run, evict_after);
 }
 
 bool download_evicts(const struct download *d, const char *path)
