@@ -10,6 +10,9 @@
 #include "worker/model/find.h"
 #include "worker/model/part.h"
 
+/* In a row, of a lone stream: a server that counts connections may count one that just ended. */
+#define REFUSALS_MAX 3
+
 static void keep(char *to, const char *text)
 {
 	/* What is too long, or no header could carry back, is no validator. */
@@ -43,15 +46,48 @@ static bool plausible(struct range *r, uint64_t total)
 {
 	struct download *d = r->d;
 	char is[24], asked[24];
-	if (d->sha256 || total == TOTAL_UNKNOWN || find_size_fits(total, d->approx))
-		return true;
 	struct err e = ERR_INIT;
+	if (d->sha256 || total == TOTAL_UNKNOWN || (total && find_size_fits(total, d->approx)))
+		return true;
 	part_size_text(total, is);
 	part_size_text(d->approx, asked);
-	err_set(&e, EPROTO, "%s has %s at its address, not about %s as the offer says", d->filename,
-		is, asked);
+	if (d->approx)
+		err_set(&e, EPROTO, "%s has %s at its address, not about %s as the offer says",
+			d->filename, is, asked);
+	else
+		err_set(&e, EPROTO, "%s is empty at its address", d->filename);
 	download_fail(d, false, &e);
 	return false;
+}
+
+/* A body that ends with its connection is as whole as it looks wherever that was cut. */
+static bool tells_end(struct range *r, const struct fetch_head *h, uint64_t total)
+{
+	struct err e = ERR_INIT;
+	if (r->d->sha256 || total != TOTAL_UNKNOWN || h->framed)
+		return true;
+	err_set(&e, EPROTO,
+		"%s comes without its length, and the offer gives no SHA-256 that would show "
+		"whether it is whole",
+		r->d->filename);
+	download_fail(r->d, false, &e);
+	return false;
+}
+
+bool answer_ended(struct range *r)
+{
+	if (!plausible(r, r->pos))
+		return false;
+	r->d->total = r->end = r->pos;
+	return true;
+}
+
+/* Weak tags don't promise equal bytes (RFC 9110, 13.1.5); then the date does, or nobody. */
+const char *answer_validator(const char *etag, const char *modified)
+{
+	if (etag[0] == '"')
+		return etag;
+	return modified[0] ? modified : NULL;
 }
 
 /* The first answer of all: this is the file that we are after from now on. */
@@ -60,11 +96,14 @@ static bool adopt(struct range *r, const struct fetch_head *h, uint64_t total)
 	struct download *d = r->d;
 	if (total != TOTAL_UNKNOWN && total > INT64_MAX / 2)
 		return refuse(r, EPROTO, "names a size that no file has");
-	if (!plausible(r, total))
+	if (!plausible(r, total) || !tells_end(r, h, total))
 		return false;
 	d->total = total;
 	keep(d->etag, h->etag);
 	keep(d->modified, h->last_modified);
+	/* Nothing would tell another file's bytes from this one's: all of them from one answer. */
+	if (!d->sha256 && !answer_validator(d->etag, d->modified))
+		d->no_ranges = true;
 	r->headed = true;
 	if (r->end > total)
 		r->end = total;
@@ -89,6 +128,7 @@ static bool part_answer(struct range *r, const struct fetch_head *h)
 		return false;
 	}
 	r->headed = true;
+	d->refusals = 0;
 	return true;
 }
 
@@ -163,9 +203,13 @@ static void describe(const struct range *r, const struct fetch_end *end, struct 
 void answer_fault(struct range *r, const struct fetch_end *end)
 {
 	struct err e = ERR_INIT;
+	struct download *d = r->d;
+	bool never = !r->bad.code && hopeless(r->status);
 	describe(r, end, &e);
-	if (end->fault == FETCH_REFUSED || (!r->bad.code && hopeless(r->status)))
-		download_fail(r->d, false, &e);
+	if (end->fault == FETCH_REFUSED || (never && !d->received))
+		download_fail(d, false, &e);
+	else if (never && !ranges_live(d) && d->refusals++ >= REFUSALS_MAX)
+		download_fail(d, true, &e); /* the address ran out: a new one may work */
 	else
-		download_stumbled(r->d, r, &e);
+		download_stumbled(d, r, &e); /* of several streams one may be too many */
 }

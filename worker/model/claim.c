@@ -36,7 +36,7 @@ static void save(struct download *d)
 {
 	struct claim *c = &d->claim;
 	struct ledger *l = &c->next;
-	snprintf(l->url, sizeof l->url, "%s", d->url);
+	ledger_set_url(l, d->url);
 	snprintf(l->etag, sizeof l->etag, "%s", d->etag);
 	snprintf(l->modified, sizeof l->modified, "%s", d->modified);
 	snprintf(l->sha256, sizeof l->sha256, "%s", d->sha256 ? d->sha256 : "");

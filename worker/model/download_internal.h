@@ -108,6 +108,7 @@ struct download {
 
 	uint64_t received; /* by this program */
 	struct meter meter;
+	unsigned refusals; /* of a lone stream, after bytes came */
 	unsigned failures; /* in a row without a new byte */
 	uint64_t best;	   /* the most that was ever done; failures below it are without progress */
 	struct timer tick, retry;
@@ -144,6 +145,10 @@ void chunk_unref(struct download *d, struct chunk *c);
 
 /* ---- answer.c: the head of an answer to a stream ---- */
 bool answer_head(struct range *r, const struct fetch_head *h);
+/* The body of a file whose length was not said ended well: that is it, or false and failed. */
+bool answer_ended(struct range *r);
+/* What a server can be asked to compare, or NULL: the strong ETag, else the date. */
+const char *answer_validator(const char *etag, const char *modified);
 /* How a stream that ended without its bytes is dealt with. */
 void answer_fault(struct range *r, const struct fetch_end *end);
 

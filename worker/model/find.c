@@ -82,12 +82,20 @@ struct place { /* one of the two where a file may be */
 static bool look(struct place *p)
 {
 	p->path = name_path(p->root, p->folder, p->file->filename, "");
-	if (stat(p->path, &p->st) < 0)
+	/* Also a link to nothing is in the way. */
+	if (stat(p->path, &p->st) < 0 && lstat(p->path, &p->st) < 0)
 		return false;
 	p->known = record_load(p->root, p->folder, p->file->filename, &p->record, NULL) == 0 &&
 		   record_fits(&p->record, &p->st);
 	p->ours = p->known && p->record.downloaded;
 	return true;
+}
+
+static void forget(struct place *p)
+{
+	record_fini(&p->record);
+	p->record.folder = xstrdup(p->folder);
+	p->record.filename = xstrdup(p->file->filename);
 }
 
 /* The file's hash goes into its record, so that it is not read again for the next job. */
@@ -99,12 +107,13 @@ static int know_hash(struct place *p, struct find_watch *w, struct err *e)
 	int rc = find_hash(p->path, hex, w, e);
 	if (rc < 0)
 		return rc;
-	if (!p->known) {
-		record_fini(&p->record);
-		p->record.folder = xstrdup(p->folder);
-		p->record.filename = xstrdup(p->file->filename);
-		record_stamp(&p->record, &p->st);
-	}
+	/* Moved to another disk, say, with its time and its bytes: it is still what was fetched. */
+	if (!p->known && p->record.downloaded && p->record.sha256 &&
+	    strcmp(p->record.sha256, hex) == 0 && record_same_time(&p->record, &p->st))
+		p->ours = true;
+	else if (!p->known)
+		forget(p);
+	record_stamp(&p->record, &p->st, p->path);
 	p->known = true;
 	str_replace(&p->record.sha256, hex);
 	/* Not remembered: it is hashed again next time. */
@@ -126,8 +135,6 @@ static int judge(struct place *p, struct find_watch *w, struct err *e)
 		return err_set(e, ENOENT, "%s has the SHA-256 %s, not %s as asked for", p->path,
 			       p->record.sha256, f->sha256);
 	}
-	if (p->ours && p->record.url && strcmp(p->record.url, f->url) == 0)
-		return 0;
 	part_size_text((uint64_t)p->st.st_size, is);
 	part_size_text(f->approx_bytes, asked);
 	if (!find_size_fits((uint64_t)p->st.st_size, f->approx_bytes) || !p->st.st_size)

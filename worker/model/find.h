@@ -13,7 +13,7 @@ struct find_watch { /* of another thread; may be NULL */
 };
 /* 0 and a path to free(): name and size match, and the SHA-256 when one is asked for (a file is
  * hashed once and remembered by inode, size and time). Without a hash the size must be within a
- * tenth of approx_bytes, which offers round, or the store itself fetched it from the same address.
+ * tenth of approx_bytes, which offers round.
  * -ENOENT: to be downloaded. -EEXIST: what the owner put there is another file, and it is in the
  * way. -ECANCELED. Blocks, for as long as hashing takes. */
 int find_file(const char *root, const char *folder, const struct source_file *f, char **path,

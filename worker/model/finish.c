@@ -17,11 +17,29 @@ struct finishing {
 	bool wrong;
 };
 
+/* What lies at the place may go only when it is still what we brought there. Who put another file
+ * there while this one came is left with it. */
+static int move(struct download *d, const struct record *old, struct err *e)
+{
+	if (old->downloaded && record_alive(d->root, old))
+		return fs_rename(d->part, d->path, e);
+	int rc = part_place(d->part, d->path, e);
+	if (rc != -EEXIST)
+		return rc;
+	record_remove(d->root, d->folder, d->filename);
+	err_clear(e);
+	return err_set(
+	    e, EEXIST,
+	    "%s was put there meanwhile; it is yours and stays: move it away or rename it",
+	    d->path);
+}
+
 /* The record comes before the rename: it names the inode, so it counts for nothing until the file
  * is there, and a file without one would be taken for the owner's. */
 static int put_in_place(struct download *d, struct finishing *f)
 {
 	struct stat st;
+	struct record old = {0};
 	struct record r = {.folder = d->folder,
 			   .filename = d->filename,
 			   .sha256 = f->hex,
@@ -34,9 +52,13 @@ static int put_in_place(struct download *d, struct finishing *f)
 		rc = err_set(&f->err, EIO, "%s has another size than was written", d->part);
 	if (rc < 0)
 		return rc;
-	record_stamp(&r, &st);
+	record_stamp(&r, &st, d->part);
+	(void)!record_load(d->root, d->folder, d->filename, &old, NULL);
 	rc = record_save(d->root, &r, &f->err);
-	return rc < 0 ? rc : fs_rename(d->part, d->path, &f->err);
+	if (rc == 0)
+		rc = move(d, &old, &f->err);
+	record_fini(&old);
+	return rc;
 }
 
 static void run(struct work *w)
@@ -48,7 +70,8 @@ static void run(struct work *w)
 	if (f->wrong) {
 		if (d->bad_hashes) { /* the first time it is emptied and filled again */
 			part_unlink(d->part);
-			part_unlink(d->ledger);
+			if (!fs_exists(d->part)) /* without its ledger it would be the owner's */
+				part_unlink(d->ledger);
 		}
 		err_set(&f->err, EBADMSG,
 			"%s came with the SHA-256 %s, but the offer says %s; it was deleted",
@@ -93,7 +116,7 @@ static void after(struct work *w)
 	else if (f->wrong && ++d->bad_hashes < 2)
 		once_more(d, &f->err);
 	else
-		download_fail(d, !f->wrong, &f->err);
+		download_fail(d, !f->wrong && f->err.code != EEXIST, &f->err);
 	free(f);
 	download_pump(d);
 }

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "lib/base/buf.h"
@@ -16,6 +17,32 @@
 #include "lib/fs/sha256.h"
 
 #define FIRST_LINE "studio-worker download ledger 1"
+
+/* ---- the address ---- */
+
+static void url_text(const char *url, char out[LEDGER_URL_MAX + 1])
+{
+	char hex[SHA256_HEX_LEN];
+	size_t len = strlen(url);
+	if (len <= LEDGER_URL_MAX) {
+		memcpy(out, url, len + 1);
+		return;
+	}
+	sha256_hex(url, len, hex);
+	snprintf(out, LEDGER_URL_MAX + 1, "sha256:%s", hex);
+}
+
+void ledger_set_url(struct ledger *l, const char *url)
+{
+	url_text(url, l->url);
+}
+
+bool ledger_has_url(const struct ledger *l, const char *url)
+{
+	char text[LEDGER_URL_MAX + 1];
+	url_text(url, text);
+	return strcmp(l->url, text) == 0;
+}
 
 /* ---- text ---- */
 
@@ -176,9 +203,10 @@ int ledger_open(const char *path, struct err *e)
 {
 	int fault = fs_fault ? fs_fault("open", path) : 0;
 	int fd =
-	    fault ? -1 : open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0644);
+	    fault ? -1 : open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
 	if (fd < 0)
 		return err_sys(e, fault ? fault : errno, "cannot open %s", path);
+	(void)fchmod(fd, 0600); /* one of an earlier version */
 	return fd;
 }
 

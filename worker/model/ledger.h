@@ -19,13 +19,16 @@
 #define LEDGER_TAG_MAX	  512 /* a longer ETag is not kept */
 
 struct ledger {
-	char url[LEDGER_URL_MAX + 1];				     /* as the offer gave it */
+	char url[LEDGER_URL_MAX + 1]; /* as the offer gave it; "sha256:…" of a longer one */
 	char etag[LEDGER_TAG_MAX + 1], modified[LEDGER_TAG_MAX + 1]; /* "": the server gave none */
 	char sha256[65];					     /* "": not asked for */
 	char boot[40];
 	uint64_t seq, total;
 	struct extents written, synced;
 };
+
+void ledger_set_url(struct ledger *l, const char *url);
+bool ledger_has_url(const struct ledger *l, const char *url);
 
 /* The slot's text, without padding. Its length, 0 when it does not fit or a text has a line break.
  */
@@ -39,7 +42,8 @@ int ledger_load(const char *path, struct ledger *l, struct err *e) MUST_CHECK;
 /* Writes the next slot (l->seq + 1); `sync`: and waits until it is on the disk. fd: of
  * ledger_open(). Blocks. */
 int ledger_save(int fd, const char *path, struct ledger *l, bool sync, struct err *e) MUST_CHECK;
-int ledger_open(const char *path, struct err *e) MUST_CHECK; /* made when missing; blocks */
+int ledger_open(const char *path, struct err *e)
+    MUST_CHECK; /* made when missing, for the owner alone: addresses may hold keys. Blocks */
 /* This boot's name, "" where the system has none: then only synced bytes count. */
 void ledger_boot(char out[40]);
 

@@ -29,13 +29,13 @@ static int make_folders(struct download *d, struct err *e)
 }
 
 /* Whether the old part is of the file that is asked for: the same hash, or no hash and the same
- * address. */
+ * address, of whose server one can ask whether the file is the same still. */
 static bool fits(const struct download *d, const struct ledger *l)
 {
 	if (d->sha256)
 		return strcmp(l->sha256, d->sha256) == 0 ||
-		       (!l->sha256[0] && strcmp(l->url, d->url) == 0);
-	return strcmp(l->url, d->url) == 0;
+		       (!l->sha256[0] && ledger_has_url(l, d->url));
+	return ledger_has_url(l, d->url) && answer_validator(l->etag, l->modified);
 }
 
 /* Claims beyond the end of the file are none: somebody cut it. */
@@ -56,23 +56,54 @@ static void weigh(struct download *d, struct opening *o)
 	within(&o->good, fstat(d->fd, &st) == 0 ? (uint64_t)st.st_size : 0);
 }
 
+/* A part that no ledger lies beside is not ours to empty. */
+static int foreign_part(struct download *d, struct err *e)
+{
+	struct stat st;
+	if (lstat(d->part, &st) < 0 || (S_ISREG(st.st_mode) && !st.st_size))
+		return 0;
+	return err_set(e, EEXIST,
+		       "%s is no download of this program; it is yours and stays: move it away",
+		       d->part);
+}
+
+/* The ledger comes first, and for good: it is what tells that the part is ours. */
+static int open_ledger(struct download *d, struct err *e)
+{
+	auto_free char *dir = fs_join(d->root, d->folder);
+	bool fresh = !fs_exists(d->ledger);
+	int rc = fresh ? foreign_part(d, e) : 0;
+	if (rc == 0)
+		rc = d->claim.fd = ledger_open(d->ledger, e);
+	return rc >= 0 && fresh ? fs_sync_dir(dir, e) : rc;
+}
+
+/* What the old ledger claims must be gone before what it claims it of. */
+static int start_anew(struct download *d, bool had, struct err *e)
+{
+	struct ledger *l = &d->claim.next;
+	ledger_set_url(l, d->url);
+	int rc = had ? ledger_save(d->claim.fd, d->ledger, l, true, e) : 0;
+	return rc < 0 ? rc : part_cut(d->fd, d->part, e);
+}
+
 static int open_files(struct download *d, struct opening *o)
 {
 	struct err ignored = ERR_INIT;
 	bool had = ledger_load(d->ledger, &o->old, &ignored) == 0;
+	int rc = open_ledger(d, &o->err);
+	if (rc < 0)
+		return rc;
 	d->fd = part_open(d->part, &o->err);
 	if (d->fd < 0)
 		return d->fd;
-	d->claim.fd = ledger_open(d->ledger, &o->err);
-	if (d->claim.fd < 0)
-		return d->claim.fd;
 	if (had)
 		d->claim.next.seq = o->old.seq;
 	o->kept = had && fits(d, &o->old);
 	if (o->kept)
 		weigh(d, o);
 	o->kept = o->kept && o->good.n;
-	return o->kept ? 0 : part_cut(d->fd, d->part, &o->err);
+	return o->kept ? 0 : start_anew(d, had, &o->err);
 }
 
 static void run(struct work *w)

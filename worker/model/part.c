@@ -5,9 +5,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include "lib/base/mem.h"
 #include "lib/fs/fs.h"
 
 static int step(const char *name, const char *path)
@@ -49,6 +52,26 @@ int part_sync(int fd, const char *path, struct err *e)
 	if (!code && fdatasync(fd) < 0)
 		code = errno;
 	return code ? err_sys(e, code, "cannot sync %s", path) : 0;
+}
+
+/* For file systems that don't know the flag: a look before, with a moment in between. */
+static int rename_looking(const char *from, const char *to)
+{
+	struct stat st;
+	if (lstat(to, &st) == 0)
+		return EEXIST;
+	return rename(from, to) < 0 ? errno : 0;
+}
+
+int part_place(const char *from, const char *to, struct err *e)
+{
+	int code = step("rename", to);
+	if (!code && renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE) < 0)
+		code = errno == EINVAL || errno == ENOSYS ? rename_looking(from, to) : errno;
+	if (code)
+		return err_sys(e, code, "cannot rename %s to %s", from, to);
+	auto_free char *dir = xstrndup(to, (size_t)(strrchr(to, '/') - to));
+	return fs_sync_dir(dir, e);
 }
 
 int part_cut(int fd, const char *path, struct err *e)

@@ -12,6 +12,8 @@ int part_open(const char *path, struct err *e) MUST_CHECK; /* made when missing 
 int part_write(int fd, const char *path, const void *data, size_t len, uint64_t at,
 	       struct err *e) MUST_CHECK;
 int part_sync(int fd, const char *path, struct err *e) MUST_CHECK;
+/* Renames, only while nothing at all is at `to` (-EEXIST), and syncs the folder. */
+int part_place(const char *from, const char *to, struct err *e) MUST_CHECK;
 int part_cut(int fd, const char *path, struct err *e) MUST_CHECK; /* to nothing */
 /* Fills all of it; fewer bytes than asked for are -EIO. */
 int part_read(int fd, const char *path, void *data, size_t len, uint64_t at,

@@ -137,7 +137,8 @@ static bool endless(struct range *r, size_t len)
 	if (r->end != TOTAL_UNKNOWN || r->pos + len <= r->d->most)
 		return false;
 	err_set(&e, ENOSPC,
-		"the server sends %s without saying how long it is, and no end in sight",
+		"the server sends %s without saying how long it is, no end in sight, and disk "
+		"or models_quota_gb have no more room for it",
 		r->d->filename);
 	download_fail(r->d, true, &e);
 	return true;
@@ -177,7 +178,7 @@ static void on_end(void *arg, const struct fetch_end *end)
 	r->paused = false;
 	hand_over(r);
 	if (end->fault == FETCH_OK && r->headed && r->end == TOTAL_UNKNOWN)
-		d->total = r->end = r->pos; /* the server did not say, but ended it well */
+		(void)answer_ended(r);
 	bool whole = r->pos >= r->end;
 	r->end = r->pos;
 	settle(r);
@@ -210,20 +211,12 @@ static void ask(struct range *r, const char *const *headers)
 	r->fetch = fetch_start(d->store->deps.net, &req, &events, r);
 }
 
-/* Weak tags don't promise equal bytes (RFC 9110, 13.1.5); then the date does, or nobody. */
-static const char *validator(const struct download *d)
-{
-	if (d->etag[0] == '"')
-		return d->etag;
-	return d->modified[0] ? d->modified : NULL;
-}
-
 void range_start(struct range *r, uint64_t from, uint64_t end)
 {
 	struct download *d = r->d;
 	char range[80], condition[LEDGER_TAG_MAX + 16];
 	const char *headers[4] = {"Accept-Encoding: identity"};
-	const char *tag = d->total == TOTAL_UNKNOWN ? NULL : validator(d);
+	const char *tag = d->total == TOTAL_UNKNOWN ? NULL : answer_validator(d->etag, d->modified);
 	size_t n = 1;
 	*r = (struct range){
 	    .d = d, .used = true, .from = from, .pos = from, .end = end, .asked_end = end};

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <jansson.h>
 #include <string.h>
+#include <sys/vfs.h>
 
 #include "lib/base/mem.h"
 #include "lib/fs/fs.h"
@@ -13,7 +14,8 @@
 #include "lib/wire/json_write.h"
 #include "worker/model/name.h"
 
-#define RECORD_MAX 16384
+#define RECORD_MAX  16384
+#define FAT_STEP_NS 2000000000 /* FAT keeps times in steps of 2 s */
 
 /* ---- text ---- */
 
@@ -136,7 +138,7 @@ int record_save(const char *root, const struct record *r, struct err *e)
 	if (rc < 0)
 		return rc;
 	auto_free char *text = record_encode(r);
-	return fs_write_atomic(path, text, strlen(text), 0644, e);
+	return fs_write_atomic(path, text, strlen(text), 0600, e); /* the address may hold a key */
 }
 
 void record_touch(const char *root, const char *folder, const char *filename)
@@ -187,17 +189,36 @@ static int64_t mtime_ns(const struct stat *st)
 	return (int64_t)st->st_mtim.tv_sec * 1000000000 + st->st_mtim.tv_nsec;
 }
 
-void record_stamp(struct record *r, const struct stat *st)
+bool record_inode_lasts(long fs_type)
 {
+	/* linux/magic.h, but for exFAT and CIFS, which it lacks in part. FUSE: exfat-fuse, ntfs-3g.
+	 */
+	static const unsigned renumber[] = {0x4d44,	0x2011bab0, 0x65735546,
+					    0xff534d42, 0xfe534d42, 0x517b};
+	for (size_t i = 0; i < ARRAY_LEN(renumber); i++)
+		if ((unsigned)fs_type == renumber[i])
+			return false;
+	return true;
+}
+
+void record_stamp(struct record *r, const struct stat *st, const char *path)
+{
+	struct statfs fs;
+	bool lasts = statfs(path, &fs) < 0 || record_inode_lasts((long)fs.f_type);
 	r->bytes = (uint64_t)st->st_size;
-	r->inode = (uint64_t)st->st_ino;
+	r->inode = lasts ? (uint64_t)st->st_ino : 0;
 	r->mtime_ns = mtime_ns(st);
+}
+
+bool record_same_time(const struct record *r, const struct stat *st)
+{
+	int64_t apart = r->mtime_ns - mtime_ns(st), step = r->inode ? 1 : FAT_STEP_NS;
+	return r->bytes == (uint64_t)st->st_size && apart > -step && apart < step;
 }
 
 bool record_fits(const struct record *r, const struct stat *st)
 {
-	return r->bytes == (uint64_t)st->st_size && r->inode == (uint64_t)st->st_ino &&
-	       r->mtime_ns == mtime_ns(st);
+	return record_same_time(r, st) && (!r->inode || r->inode == (uint64_t)st->st_ino);
 }
 
 bool record_alive(const char *root, const struct record *r)

@@ -1,8 +1,8 @@
 /* record.h - what the store remembers of a file: one small file each in models_root/.store/files/,
  * written whole, so that a daemon and `studio-worker models` can share them without a lock.
- * A record counts only while inode, size and time of the file are those it names: what the owner
- * put in its place since is the owner's. When the file was last wanted is the record's own time.
- * SPDX-License-Identifier: MIT */
+ * A record counts only while inode (where it lasts), size and time of the file are those it names:
+ * what the owner put in its place since is the owner's. When the file was last wanted is the
+ * record's own time. SPDX-License-Identifier: MIT */
 #ifndef MODEL_RECORD_H
 #define MODEL_RECORD_H
 
@@ -37,8 +37,13 @@ void record_remove(const char *root, const char *folder, const char *filename);
 int record_scan(const char *root, struct record **out, size_t *n, struct err *e) MUST_CHECK;
 void records_free(struct record *r, size_t n);
 
-void record_stamp(struct record *r, const struct stat *st); /* bytes, inode, mtime_ns */
+/* bytes, inode, mtime_ns of what is at path; inode 0 where the file system numbers anew at each
+ * mount. */
+void record_stamp(struct record *r, const struct stat *st, const char *path);
+bool record_inode_lasts(long fs_type); /* of statfs() */
 bool record_fits(const struct record *r, const struct stat *st);
+/* But for the inode: size and time are what they were. */
+bool record_same_time(const struct record *r, const struct stat *st);
 /* Whether the file that r names is still there, and the same. */
 bool record_alive(const char *root, const struct record *r);
 

@@ -26,8 +26,12 @@ struct site {
 	const unsigned char *next; /* what the file becomes at request number change_at */
 	const char *next_etag;
 	/* Behaviour; written before the requests that it is for. */
-	atomic_int change_at, no_ranges, no_length, shift, short_range, lie_total, garbage;
+	atomic_int change_at, no_ranges;
+	atomic_int no_length; /* 1: the end of the connection ends it; 2: chunks */
+	atomic_int shift, short_range, lie_total, garbage;
 	atomic_int bad_status, bad_times; /* the next requests are answered so; -1: all */
+	atomic_int bad_from;		  /* every request from this number on is answered so */
+	atomic_int live_most;		  /* more connections at a time get a 403 */
 	atomic_int retry_after;
 	atomic_int extra;      /* bytes more than announced by Content-Range */
 	_Atomic(size_t) cut;   /* closes after so many bytes of body, `cuts` times */
@@ -140,7 +144,10 @@ static bool site_answer(struct site *s, int fd, const char *ask)
 	}
 	if (atomic_load(&s->garbage))
 		return site_send(fd, "\x01\x02what is this\r\n\r\n", 18) && false;
-	if (site_once(&s->bad_times))
+	if (atomic_load(&s->live_most) && atomic_load(&s->live) > atomic_load(&s->live_most))
+		return site_refuse(s, fd, 403);
+	if (site_once(&s->bad_times) ||
+	    (atomic_load(&s->bad_from) && number >= atomic_load(&s->bad_from)))
 		return site_refuse(s, fd, atomic_load(&s->bad_status));
 	if (cond) {
 		atomic_fetch_add(&s->if_ranges, 1);
@@ -163,6 +170,7 @@ static bool site_answer(struct site *s, int fd, const char *ask)
 		return site_refuse(s, fd, 416);
 	if (range && atomic_load(&s->short_range) && last - first > 1000)
 		last = first + 999;
+	bool chunked = atomic_load(&s->no_length) == 2;
 	size_t n = range ? last - first + 1 : len, extra = (size_t)atomic_load(&s->extra);
 	int k = snprintf(head, sizeof head, "HTTP/1.1 %d X\r\n", range ? 206 : 200);
 	if (range)
@@ -174,19 +182,25 @@ static bool site_answer(struct site *s, int fd, const char *ask)
 		k += snprintf(head + k, sizeof head - (size_t)k, "Content-Length: %zu\r\n",
 			      n + extra);
 	else
-		k += snprintf(head + k, sizeof head - (size_t)k, "Connection: close\r\n");
+		k += snprintf(head + k, sizeof head - (size_t)k, "%s: %s\r\n",
+			      chunked ? "Transfer-Encoding" : "Connection",
+			      chunked ? "chunked" : "close");
 	if (s->etag[0])
 		k += snprintf(head + k, sizeof head - (size_t)k, "ETag: %s\r\n", s->etag);
 	if (s->modified)
 		k += snprintf(head + k, sizeof head - (size_t)k, "Last-Modified: %s\r\n",
 			      s->modified);
 	k += snprintf(head + k, sizeof head - (size_t)k, "\r\n");
+	if (chunked && n)
+		k += snprintf(head + k, sizeof head - (size_t)k, "%zx\r\n", n);
 	if (!site_send(fd, head, (size_t)k) || !site_body(s, fd, s->body + (range ? first : 0), n))
+		return false;
+	if (chunked && !site_send(fd, n ? "\r\n0\r\n\r\n" : "0\r\n\r\n", n ? 7 : 5))
 		return false;
 	for (size_t i = 0; i < extra; i++)
 		if (!site_send(fd, "!", 1))
 			return false;
-	return !atomic_load(&s->no_length);
+	return chunked || !atomic_load(&s->no_length);
 }
 
 static void *site_serve(void *arg)
