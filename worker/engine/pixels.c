@@ -168,6 +168,31 @@ int pixels_probe(const void *data, size_t len, struct pixels *p, struct err *e)
 	return by_format(data, len, probe, p, e);
 }
 
+bool pixels_ends_well(const void *data, size_t len)
+{
+	static const unsigned char png_end[] = {0,   0,	  0,	0,    'I',  'E',
+						'N', 'D', 0xae, 0x42, 0x60, 0x82};
+	static const unsigned char jpeg_end[] = {0xff, 0xd9};
+	const unsigned char *d = data;
+	uint32_t riff;
+	switch (picture_sniff(data, len)) {
+	case PICTURE_PNG:
+		return len >= sizeof png_end &&
+		       memcmp(d + len - sizeof png_end, png_end, sizeof png_end) == 0;
+	case PICTURE_JPEG:
+		return memcmp(d + len - sizeof jpeg_end, jpeg_end, sizeof jpeg_end) == 0;
+	case PICTURE_WEBP:
+		memcpy(&riff, d + 4, sizeof riff);
+		return (uint64_t)le32toh(riff) + 8 <= len;
+	case PICTURE_UNKNOWN:
+	case PICTURE_GIF:
+	case PICTURE_BMP:
+	case PICTURE_AVIF:
+		break;
+	}
+	return true;
+}
+
 int pixels_decode(const void *data, size_t len, int channels, struct pixels *p, struct err *e)
 {
 	static reader_fn *const decode[] = {

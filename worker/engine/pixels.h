@@ -39,6 +39,9 @@ int pixels_decode(const void *data, size_t len, int channels, struct pixels *p,
 /* The size alone, checked as pixels_decode() does; channels as the file has them (3 for a palette),
  * data stays NULL. */
 int pixels_probe(const void *data, size_t len, struct pixels *p, struct err *e) MUST_CHECK;
+/* Whether the file ends as its format ends: cut files don't. Cheaper than decoding it, and says
+ * nothing of what lies between. True for formats that are not read here. */
+bool pixels_ends_well(const void *data, size_t len);
 void pixels_fini(struct pixels *p);
 /* ext: png, jpg, jpeg, webp; quality 1..100 for the last three, 0: the usual. JPEG lays an alpha
  * over white. */

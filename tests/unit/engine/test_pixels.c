@@ -417,6 +417,27 @@ static void test_resize_exact(void **state)
 	pixels_fini(&out);
 }
 
+static void test_cut_files_do_not_end_well(void **state)
+{
+	static const char *const exts[] = {"png", "jpg", "webp"};
+	char dir[] = "/tmp/pixels-XXXXXX";
+	struct err e = ERR_INIT;
+	struct pixels p = {16, 16, 3, xcalloc(3, 256)};
+	(void)state;
+	assert_non_null(mkdtemp(dir));
+	for (size_t i = 0; i < ARRAY_LEN(exts); i++) {
+		auto_free char *path = fs_join(dir, exts[i]), *data = NULL;
+		size_t len;
+		assert_int_equal(pixels_write(&p, path, exts[i], 90, &e), 0);
+		assert_int_equal(fs_read(path, 1 << 20, &data, &len, &e), 0);
+		assert_true(pixels_ends_well(data, len));
+		for (size_t n = 32; n < len; n++)
+			assert_false(pixels_ends_well(data, n));
+	}
+	pixels_fini(&p);
+	fs_remove_tree(dir, &e);
+}
+
 /* What would be handed to another program is looked at first. */
 static void test_claims_of_what_others_read(void **state)
 {
@@ -438,6 +459,7 @@ static void test_claims_of_what_others_read(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(test_cut_files_do_not_end_well),
 	    cmocka_unit_test(test_claims_of_what_others_read),
 	    cmocka_unit_test_setup_teardown(test_sniff, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_round_trips, setup, teardown),

@@ -87,6 +87,8 @@ static int look_at_picture(struct engine_run *r, struct err *e)
 	int rc = fs_read(r->raw, PIXELS_MAX_FILE, &data, &len, &why);
 	if (rc < 0 || pixels_probe(data, len, &size, &why) < 0)
 		return garbage(e, "picture", &why);
+	if (!pixels_ends_well(data, len))
+		return err_set(e, EPROTO, "the engine's picture is cut off after %zu bytes", len);
 	rc = check_size(r, size.width, size.height, e);
 	if (rc < 0)
 		return rc;
