@@ -53,7 +53,7 @@ void host_configure(struct host *h, const struct host_limits *l);
 struct warm_spec {
 	const char *engine, *model; /* for people: "sd-cpp", "z-image" */
 	const char *program;	    /* absolute path */
-	/* NULL-terminated, without the program. In every argument "{port}" becomes the port,
+	/* NULL-terminated, without the program. An argument that is "{port}" becomes the port,
 	 * "{key}" the path of an owner-only file with a random API key, "{dir}" an empty folder of
 	 * the server's own; the server is killed before they go. */
 	const char *const *argv;

@@ -66,17 +66,14 @@ static int write_key(struct server *s, const char *path, struct err *e)
 	return rc;
 }
 
-/* text with every `name` replaced; free() it. */
-static char *replaced(char *text, const char *name, const char *value)
+/* Whole arguments only: a model's file may well be called "{port}.gguf". */
+static const char *filled(const char *word, const char *port, const char *key, const char *dir)
 {
-	for (char *at = text; (at = strstr(at, name));) {
-		size_t before = (size_t)(at - text);
-		char *longer = xasprintf("%.*s%s%s", (int)before, text, value, at + strlen(name));
-		free(text);
-		text = longer;
-		at = text + before + strlen(value);
-	}
-	return text;
+	if (strcmp(word, "{port}") == 0)
+		return port;
+	if (strcmp(word, "{key}") == 0)
+		return key;
+	return strcmp(word, "{dir}") == 0 ? dir : word;
 }
 
 /* program, then argv with the names of host.h filled in; NULL-terminated, free_words() it. */
@@ -89,11 +86,8 @@ static char **words_of(const struct server *s, const char *key_path, const char 
 		n++;
 	char **words = xcalloc(n + 2, sizeof *words);
 	words[0] = xstrdup(s->spec.s.program);
-	for (size_t i = 0; i < n; i++) {
-		words[i + 1] = replaced(xstrdup(s->spec.argv[i]), "{port}", port);
-		words[i + 1] = replaced(words[i + 1], "{key}", key_path);
-		words[i + 1] = replaced(words[i + 1], "{dir}", dir);
-	}
+	for (size_t i = 0; i < n; i++)
+		words[i + 1] = xstrdup(filled(s->spec.argv[i], port, key_path, dir));
 	return words;
 }
 
