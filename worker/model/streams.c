@@ -44,7 +44,7 @@ static uint64_t piece_end(const struct download *d, const struct extent *gap)
 	uint64_t least = d->store->tune.piece, len = gap->to - gap->from;
 	if (d->width.want <= 1)
 		return gap->to;
-	uint64_t piece = (d->total - extents_bytes(&d->done)) / (2 * d->width.want);
+	uint64_t piece = (d->total - extents_bytes(&d->done)) / (UINT64_C(2) * d->width.want);
 	piece = piece > PIECE_MAX ? PIECE_MAX : piece < least ? least : piece;
 	return len < piece + least ? gap->to : gap->from + piece;
 }

@@ -9,7 +9,7 @@
 
 #define WIDTH_MAX 8
 /* One stream that is as fast as this (2.4 Gbit/s) fills the machine; more only get in its way. */
-#define WIDTH_ENOUGH (300u * 1000 * 1000)
+#define WIDTH_ENOUGH (UINT64_C(300) * 1000 * 1000)
 
 enum width_phase { WIDTH_SETTLING, WIDTH_MEASURING, WIDTH_HOLDING };
 struct width {

@@ -41,8 +41,9 @@ static const char *const known_samplers[] = {
 
 static void add_sampler(struct facts *f, const char *name)
 {
-	if (f->n_samplers < ARRAY_LEN(f->samplers) && strlen(name) < sizeof f->samplers[0])
-		strcpy(f->samplers[f->n_samplers++], name);
+	size_t n = strlen(name) + 1;
+	if (f->n_samplers < ARRAY_LEN(f->samplers) && n <= sizeof f->samplers[0])
+		memcpy(f->samplers[f->n_samplers++], name, n);
 }
 
 void facts_init(struct facts *f)

@@ -221,7 +221,7 @@ static bool take_id(struct engine_run *r, const char *id)
 		if (!isalnum((unsigned char)id[i]) && id[i] != '_' && id[i] != '-')
 			return false;
 	}
-	strcpy(r->id, id);
+	memcpy(r->id, id, n + 1);
 	return true;
 }
 
