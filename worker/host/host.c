@@ -11,6 +11,7 @@
 
 #define IDLE_MS	     600000
 #define MARGIN_BYTES (512ull << 20)
+#define GOODBYE_MS   80 /* of the 250 that the end of the program may take */
 
 /* ---- idle servers ---- */
 
@@ -184,9 +185,8 @@ struct host *host_new(const struct host_deps *d)
 	return h;
 }
 
-static void abandon(struct host *h, struct server *s)
+static void abandon(struct server *s)
 {
-	list_remove(&h->servers, &s->node);
 	fetch_cancel(s->poll);
 	s->poll = NULL;
 	child_drop(s->child);
@@ -194,13 +194,28 @@ static void abandon(struct host *h, struct server *s)
 	timer_stop(&s->next_poll);
 	timer_stop(&s->load_deadline);
 	timer_stop(&s->memory_check);
-	if (s->sweeping) {
-		s->abandoned = true;
-		return;
+	s->abandoned = s->sweeping;
+}
+
+/* What left the groups too: nothing outlives us. Those that are swept already free themselves. */
+static void sweep_abandoned(struct host *h)
+{
+	size_t n = 0, most = 0;
+	list_each (it, &h->servers)
+		most++;
+	auto_free const char **marks = xcalloc(most + 1, sizeof *marks);
+	list_each (it, &h->servers) {
+		const struct server *s = list_entry(it, struct server, node);
+		if (!s->abandoned)
+			marks[n++] = s->orphan.mark;
 	}
-	/* What left its group too: nothing outlives us. */
-	orphan_sweep(s->orphan.mark);
-	server_drop(s);
+	orphan_sweep(marks, n, GOODBYE_MS);
+	list_each_safe (it, &h->servers) {
+		struct server *s = list_entry(it, struct server, node);
+		list_remove(&h->servers, it);
+		if (!s->abandoned)
+			server_drop(s);
+	}
 }
 
 void host_free(struct host *h)
@@ -215,8 +230,9 @@ void host_free(struct host *h)
 		l->host = NULL;
 		l->server = NULL;
 	}
-	list_each_safe (n, &h->servers)
-		abandon(h, list_entry(n, struct server, node));
+	list_each (n, &h->servers)
+		abandon(list_entry(n, struct server, node));
+	sweep_abandoned(h);
 	free(h->engines_dir);
 	free(h);
 }

@@ -21,8 +21,7 @@
 #include "lib/fs/fs.h"
 
 #define ENVIRON_MAX (1u << 20) /* bytes of an environment that are looked at */
-#define DEATH_MS    500
-#define ROUNDS	    5 /* of looking for what a killed process started meanwhile */
+#define ROUNDS	    5	       /* of looking for what a killed process started meanwhile */
 
 /* '\0'-terminated; the caller's. NULL when it can't be read. */
 static char *read_proc(const char *pid, const char *file, size_t max, size_t *len)
@@ -125,56 +124,111 @@ static bool has_entry(const char *env, size_t len, const char *entry)
 	return false;
 }
 
-static bool has_mark(const char *pid, const char *entry)
-{
-	size_t len;
-	auto_free char *env = read_proc(pid, "environ", ENVIRON_MAX, &len);
-	return env && has_entry(env, len, entry);
-}
-
 static void pause_ms(long ms)
 {
 	nanosleep(&(struct timespec){.tv_nsec = ms * 1000000}, NULL);
 }
 
-static void await_death(pid_t pid, unsigned long long start)
+static uint64_t now_ms(void)
 {
-	for (int i = 0; i < DEATH_MS / 5 && process_start_time(pid) == start; i++)
-		pause_ms(5);
+	struct timespec ts;
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
 }
 
-/* One look over all processes. */
-static int kill_marked(const char *entry)
+/* ---- the killed ---- */
+
+struct killed {
+	struct {
+		pid_t pid;
+		unsigned long long start;
+	} * all;
+	size_t n;
+};
+
+static bool was_killed(const struct killed *k, pid_t pid, unsigned long long start)
 {
-	int n = 0;
+	for (size_t i = 0; i < k->n; i++)
+		if (k->all[i].pid == pid && k->all[i].start == start)
+			return true;
+	return false;
+}
+
+static void note_killed(struct killed *k, pid_t pid, unsigned long long start)
+{
+	k->all = xrealloc(k->all, (k->n + 1) * sizeof *k->all);
+	k->all[k->n].pid = pid;
+	k->all[k->n++].start = start;
+}
+
+/* One deadline for all: a process with much GPU memory takes its time to die. */
+static void await_deaths(struct killed *k, unsigned within_ms)
+{
+	uint64_t until = now_ms() + within_ms;
+	for (size_t i = 0; i < k->n; i++)
+		while (process_start_time(k->all[i].pid) == k->all[i].start && now_ms() < until)
+			pause_ms(5);
+	free(k->all);
+}
+
+/* ---- by the mark ---- */
+
+static bool has_mark(const char *pid, char *const *entries, size_t n)
+{
+	size_t len;
+	auto_free char *env = read_proc(pid, "environ", ENVIRON_MAX, &len);
+	for (size_t i = 0; env && i < n; i++)
+		if (has_entry(env, len, entries[i]))
+			return true;
+	return false;
+}
+
+/* One look over all processes; how many of them are killed now and were not before. */
+static size_t kill_marked(char *const *entries, size_t n, struct killed *k)
+{
+	size_t before = k->n;
 	DIR *proc = opendir("/proc");
 	if (!proc)
 		return 0;
 	for (const struct dirent *d; (d = readdir(proc));) {
 		pid_t pid = isdigit((unsigned char)d->d_name[0]) ? atoi(d->d_name) : 0;
 		unsigned long long start = pid > 1 ? process_start_time(pid) : 0;
-		if (!start || pid == getpid() || !has_mark(d->d_name, entry))
+		if (!start || pid == getpid() || was_killed(k, pid, start) ||
+		    !has_mark(d->d_name, entries, n))
 			continue;
 		kill(pid, SIGKILL);
-		await_death(pid, start);
-		n++;
+		note_killed(k, pid, start);
 	}
 	closedir(proc);
-	return n;
+	return k->n - before;
 }
 
-int orphan_sweep(const char *mark)
+static void kill_all_marked(const char *const *marks, size_t n, struct killed *k)
 {
-	int total = 0, n = 1;
-	auto_free char *entry = xasprintf("%s=%s", ORPHAN_MARK, mark);
-	/* What is killed may have started something after its place in /proc was passed. */
-	for (int i = 0; i < ROUNDS && n > 0; i++)
-		total += n = kill_marked(entry);
-	return total;
+	char **entries = xcalloc(n + 1, sizeof *entries);
+	for (size_t i = 0; i < n; i++)
+		entries[i] = xasprintf("%s=%s", ORPHAN_MARK, marks[i]);
+	/* What is killed may have started something after its place in /proc was passed; it can't
+	 * any more once the signal is on its way. */
+	for (int i = 0; i < ROUNDS && n > 0 && kill_marked(entries, n, k) > 0; i++)
+		continue;
+	for (size_t i = 0; i < n; i++)
+		free(entries[i]);
+	free(entries);
 }
 
-/* By the record: the leader, while it is surely the same process. */
-static int end_recorded(const char *folder)
+int orphan_sweep(const char *const *marks, size_t n, unsigned within_ms)
+{
+	struct killed killed = {0};
+	kill_all_marked(marks, n, &killed);
+	await_deaths(&killed, within_ms);
+	return (int)killed.n;
+}
+
+/* ---- by the record ---- */
+
+/* The leader, while it is surely the same process. */
+static void kill_recorded(const char *folder, struct killed *k)
 {
 	int pid = 0;
 	unsigned long long start = 0;
@@ -185,19 +239,45 @@ static int end_recorded(const char *folder)
 	/* One that was cut in the middle leaves the mark. */
 	if (fs_read(path, 256, &text, &len, &ignored) < 0 ||
 	    sscanf(text, "%d %llu %39s", &pid, &start, was) != 3)
-		return 0;
+		return;
 	boot_id(now);
-	if (pid <= 1 || !start || strcmp(was, now) != 0 || process_start_time(pid) != start)
-		return 0;
+	if (pid <= 1 || !start || strcmp(was, now) != 0 || process_start_time(pid) != start ||
+	    was_killed(k, pid, start))
+		return;
 	if (kill(-pid, SIGKILL) < 0)
 		kill(pid, SIGKILL);
-	await_death(pid, start);
-	return 1;
+	note_killed(k, pid, start);
 }
 
 static bool is_mark(const char *name)
 {
 	return strlen(name) == MARK_LEN - 1 && strspn(name, "0123456789abcdef") == MARK_LEN - 1;
+}
+
+static void swap_names(char **a, char **b)
+{
+	char *was = *a;
+	*a = *b;
+	*b = was;
+}
+
+static void end_marked(const char *engines_dir, char **marks, size_t n, struct log *log)
+{
+	struct killed killed = {0};
+	kill_all_marked((const char *const *)marks, n, &killed);
+	for (size_t i = 0; i < n; i++) {
+		auto_free char *folder = fs_join(engines_dir, marks[i]);
+		kill_recorded(folder, &killed);
+	}
+	await_deaths(&killed, SWEEP_MS);
+	if (killed.n)
+		log_warn(log, "host", NULL,
+			 "ended %zu process%s that an engine of an earlier run had left", killed.n,
+			 killed.n == 1 ? "" : "es");
+	for (size_t i = 0; i < n; i++) {
+		auto_free char *folder = fs_join(engines_dir, marks[i]);
+		fs_remove_tree(folder, NULL);
+	}
 }
 
 void orphans_end(const char *engines_dir, struct log *log)
@@ -211,17 +291,11 @@ void orphans_end(const char *engines_dir, struct log *log)
 		log_warn(log, "host", NULL, "engines of an earlier run: %s", e.text);
 		return;
 	}
-	for (size_t i = 0; i < n; i++) {
-		if (!is_mark(names[i]))
-			continue;
-		auto_free char *folder = fs_join(engines_dir, names[i]);
-		int ended = end_recorded(folder);
-		ended += orphan_sweep(names[i]);
-		if (ended)
-			log_warn(log, "host", NULL,
-				 "ended %d process%s that an engine of an earlier run had left",
-				 ended, ended == 1 ? "" : "es");
-		fs_remove_tree(folder, NULL);
-	}
+	/* Other names are not ours. */
+	size_t marks = 0;
+	for (size_t i = 0; i < n; i++)
+		if (is_mark(names[i]))
+			swap_names(&names[i], &names[marks++]);
+	end_marked(engines_dir, names, marks, log);
 	fs_list_free(names, n);
 }

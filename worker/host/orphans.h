@@ -6,6 +6,7 @@
 #define HOST_ORPHANS_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <sys/types.h>
 
 #include "lib/base/err.h"
@@ -13,6 +14,7 @@
 
 #define ORPHAN_MARK "STUDIO_WORKER_ENGINE"
 #define MARK_LEN    33 /* 16 bytes in hex and '\0' */
+#define SWEEP_MS    500
 
 struct orphan {
 	char mark[MARK_LEN];
@@ -24,9 +26,10 @@ struct orphan {
 int orphan_begin(struct orphan *o, const char *engines_dir, struct err *e) MUST_CHECK;
 /* The process was started. */
 int orphan_record(const struct orphan *o, pid_t pid, struct err *e) MUST_CHECK;
-/* Kills everything that has the mark, and waits until it is dead, 500 ms at most. Returns how many
- * processes there were. Blocks: in the pool, or at start. Safe in any thread. */
-int orphan_sweep(const char *mark);
+/* Kills everything that has one of the n marks, then waits until all of it is dead, within_ms at
+ * most. Returns how many processes there were. Blocks: in the pool, or on the loop where nothing
+ * else is to happen, at start and on the way out. Safe in any thread. */
+int orphan_sweep(const char *const *marks, size_t n, unsigned within_ms);
 /* Removes the folder. */
 void orphan_fini(struct orphan *o);
 

@@ -88,7 +88,8 @@ static void check_memory(void *arg)
 static void sweep(struct work *w)
 {
 	struct server *s = container_of(w, struct server, sweep);
-	s->swept = orphan_sweep(s->orphan.mark);
+	const char *mark = s->orphan.mark;
+	s->swept = orphan_sweep(&mark, 1, SWEEP_MS);
 }
 
 static void swept(struct work *w)
