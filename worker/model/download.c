@@ -14,7 +14,7 @@
 #define TICK_MS		   50
 #define SAY_MS		   10000
 #define BACKOFF_MAX_MS	   30000
-#define RETRY_AFTER_MAX_MS (10u * 60 * 1000)
+#define RETRY_AFTER_MAX_MS (UINT64_C(10) * 60 * 1000)
 #define PROGRESS_BYTES	   (64u << 10) /* fewer new ones are no progress */
 
 struct download *download_of(struct list_node *n)
