@@ -189,7 +189,7 @@ char *fs_join(const char *dir, const char *name)
 	return xasprintf("%s%s%s", dir, n && dir[n - 1] == '/' ? "" : "/", name);
 }
 
-int fs_lock(const char *path, struct err *e)
+static int lock(const char *path, int how, struct err *e)
 {
 	int fault = fs_step("open", path);
 	int fd = fault ? -1 : open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
@@ -197,7 +197,7 @@ int fs_lock(const char *path, struct err *e)
 		fd = open(path, O_RDONLY | O_CLOEXEC); /* locking an old one writes nothing */
 	if (fd < 0)
 		return err_sys(e, fault ? fault : errno, "cannot open the lock %s", path);
-	while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+	while (flock(fd, how | LOCK_NB) < 0) {
 		int code = errno;
 		if (code == EINTR)
 			continue;
@@ -207,6 +207,16 @@ int fs_lock(const char *path, struct err *e)
 		return err_sys(e, code, "cannot lock %s", path);
 	}
 	return fd;
+}
+
+int fs_lock(const char *path, struct err *e)
+{
+	return lock(path, LOCK_EX, e);
+}
+
+int fs_lock_shared(const char *path, struct err *e)
+{
+	return lock(path, LOCK_SH, e);
 }
 
 void fs_unlock(int fd)

@@ -50,6 +50,8 @@ char *fs_expand_home(const char *path);
 /* An exclusive lock on a file, made when missing (0600), released when the process ends. Returns
  * the descriptor, -EWOULDBLOCK when another process holds it, or another negative errno. */
 int fs_lock(const char *path, struct err *e) MUST_CHECK;
+/* One that others may share; an exclusive one has to wait for all of them, and they for it. */
+int fs_lock_shared(const char *path, struct err *e) MUST_CHECK;
 void fs_unlock(int fd);
 
 /* A file written in pieces: to a temporary name, then committed or aborted. Not thread-safe. */

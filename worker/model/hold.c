@@ -8,6 +8,7 @@
 #include "lib/base/mem.h"
 #include "worker/model/download.h"
 #include "worker/model/find.h"
+#include "worker/model/keep.h"
 #include "worker/model/name.h"
 
 #define PROGRESS_MS 250
@@ -38,6 +39,7 @@ struct hold {
 	void *arg;
 	struct timer turn, progress;
 	struct search *search;
+	struct keep *keep; /* of all files, once all were found */
 	struct download *download;
 	struct download_waiter waiter;
 	unsigned rounds; /* downloads that did not bring what this hold wants */
@@ -236,6 +238,29 @@ static void search_after(struct work *w)
 	search_free(s);
 }
 
+/* ---- all files ---- */
+
+static void forget_paths(struct hold *h)
+{
+	for (size_t i = 0; i < h->n; i++)
+		free(steal(&h->paths[i]));
+	h->at = 0;
+	h->finished = 0;
+}
+
+static void on_kept(void *arg, bool ok)
+{
+	struct hold *h = arg;
+	if (ok) {
+		end(h, NULL, false);
+		return;
+	}
+	/* What was found first went while the last one came. */
+	keep_drop(steal(&h->keep));
+	forget_paths(h);
+	timer_start(&h->turn, h->store->deps.clock, AGAIN_MS, next_file, h);
+}
+
 static bool being_evicted(struct hold *h)
 {
 	list_each (n, &h->store->downloads)
@@ -248,8 +273,13 @@ static bool being_evicted(struct hold *h)
 static void next_file(void *arg)
 {
 	struct hold *h = arg;
-	if (h->at == h->n) {
+	if (!h->n) {
 		end(h, NULL, false);
+		return;
+	}
+	if (h->at == h->n) {
+		h->keep =
+		    keep_files(h->store->deps.pool, h->store->root, h->paths, h->n, on_kept, h);
 		return;
 	}
 	if (being_evicted(h)) {
@@ -341,6 +371,7 @@ static void let_go(struct hold *h)
 		h->search->hold = NULL;
 		h->search = NULL;
 	}
+	keep_drop(steal(&h->keep));
 	if (h->download)
 		download_leave(h->download, &h->waiter);
 	h->download = NULL;

@@ -175,7 +175,7 @@ int quota_delete(const char *root, const char *folder, const char *filename, str
 		return rc;
 	int fd = fs_lock(lock, e);
 	if (fd == -EWOULDBLOCK)
-		return err_set(e, EBUSY, "%s is being downloaded", filename);
+		return err_set(e, EBUSY, "%s is being downloaded, or a job needs it now", filename);
 	if (fd < 0)
 		return fd;
 	rc = delete_locked(root, folder, filename, e);

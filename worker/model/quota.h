@@ -29,8 +29,8 @@ int quota_choose(struct quota_plan *p, const char *what, uint64_t quota, uint64_
 		 bool (*needed)(void *arg, const char *path), void *arg, struct err *e) MUST_CHECK;
 /* Deletes what was chosen; what can't be is skipped. Returns how many bytes went. */
 uint64_t quota_evict(const char *root, const struct quota_plan *p);
-/* Deletes one file of the store with all that belongs to it. -EBUSY while a process downloads it.
- */
+/* Deletes one file of the store with all that belongs to it. -EBUSY while a process downloads it or
+ * a job of any process needs it. */
 int quota_delete(const char *root, const char *folder, const char *filename,
 		 struct err *e) MUST_CHECK;
 

@@ -88,8 +88,8 @@ int store_list(const char *models_root, struct store_entry **out, size_t *n,
 	       struct err *e) MUST_CHECK;
 void store_entries_free(struct store_entry *entries, size_t n);
 /* Removes a downloaded file ("model/filename" or a model's whole folder of downloads), its .part
- * and ledger. -EPERM for a file of the owner, -EBUSY for one being downloaded by a running daemon.
- */
+ * and ledger. -EPERM for a file of the owner, -EBUSY for one that a running daemon
+ * downloads or needs for a job. */
 int store_remove(const char *models_root, const char *name, struct err *e) MUST_CHECK;
 
 #endif

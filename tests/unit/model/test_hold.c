@@ -431,6 +431,54 @@ static void a_half_one_is_listed_and_busy_while_it_runs(void **state)
 	lab_free(l);
 }
 
+/* As another process sees it. */
+static void what_a_job_needs_is_not_removed(void **state)
+{
+	struct lab *l = lab_new(MIB, false);
+	struct source_file f = lab_file(l, NULL);
+	struct err e = ERR_INIT;
+	struct held a, b;
+	(void)state;
+	hold_file(l, &a, "model", &f);
+	hold_file(l, &b, "model", &f);
+	await(l, &a.done);
+	await(l, &b.done);
+	assert_int_equal(store_remove(l->root, "model/m.gguf", &e), -EBUSY);
+	assert_non_null(strstr(e.text, "a job needs it"));
+	hold_release(a.hold);
+	assert_int_equal(store_remove(l->root, "model/m.gguf", NULL), -EBUSY);
+	assert_true(fs_exists(b.path));
+	hold_release(b.hold);
+	assert_int_equal(store_remove(l->root, "model/m.gguf", NULL), 0);
+	assert_false(fs_exists(b.path));
+	lab_free(l);
+}
+
+static void what_went_meanwhile_is_fetched_again(void **state)
+{
+	static const struct store_events events = {held_progress, held_end};
+	struct lab *l = lab_new(MIB, false);
+	struct source_file f[2] = {lab_file(l, NULL), lab_file(l, NULL)};
+	auto_free char *url = xasprintf("%s/second", l->origin);
+	auto_free char *first = name_path(l->root, "model", "m.gguf", "");
+	auto_free char *second = name_path(l->root, "model", "second", "");
+	struct held h = {.lab = l};
+	(void)state;
+	f[1].url = url;
+	f[1].filename = (char *)(uintptr_t) "second";
+	atomic_store(&l->site->rate, 2u * MIB);
+	h.hold = store_hold(l->store, "model", f, 2, NULL, &events, &h);
+	await_that(l, fs_exists(first) && atomic_load(&l->site->served) > MIB + MIB / 4);
+	assert_int_equal(store_remove(l->root, "model/m.gguf", NULL), 0);
+	atomic_store(&l->site->rate, 0);
+	await(l, &h.done);
+	assert_int_equal(h.err.code, 0);
+	assert_true(fs_exists(first) && fs_exists(second));
+	assert_int_equal(requests(l), 3);
+	hold_release(h.hold);
+	lab_free(l);
+}
+
 static void progress_for_people(void **state)
 {
 	char text[200];
@@ -461,6 +509,8 @@ int main(void)
 	    cmocka_unit_test(the_disk_is_looked_at_first),
 	    cmocka_unit_test(listed_and_removed),
 	    cmocka_unit_test(a_half_one_is_listed_and_busy_while_it_runs),
+	    cmocka_unit_test(what_a_job_needs_is_not_removed),
+	    cmocka_unit_test(what_went_meanwhile_is_fetched_again),
 	    cmocka_unit_test(progress_for_people),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
