@@ -320,7 +320,7 @@ static void the_longest_unused_goes(void **state)
 	assert_int_equal(unlink(c), 0);
 	free(lab_put(l, "c", "m.gguf", l->body, MIB));
 	auto_free char *e = fetch_as(l, "e");
-	assert_true(fs_exists(c) && fs_exists(a) && fs_exists(d));
+	assert_true(fs_exists(c) && fs_exists(a) && fs_exists(d) && fs_exists(e));
 	lab_free(l);
 }
 
