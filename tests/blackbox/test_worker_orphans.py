@@ -54,9 +54,30 @@ class Orphans(unittest.TestCase):
             worker.kill()
             until("the engine to die with the worker", lambda: len(engines.pids()) == 1)
             engines.mend("hang")
+            seen = len(worker.log)
             worker.start()
             until("the sweep at its start", lambda: not left & set(engines.pids()))
             until("the record to go with it", lambda: len(self.records(worker)) <= 1)
+            worker.wait_log("connecting to", after=seen)
+
+    def test_sigkill_of_the_worker_of_a_program_behind_a_shell(self):
+        """A program that serves one job, started by a wrapper that does not exec: only its environment tells whose it is."""
+        with Studio() as studio, Engines(["sd-cli"]) as engines:
+            program = engines.models / "bin" / "sd-cli"
+            program.write_text(program.read_text().replace("exec ", "") + "\ntrue\n")
+            engines.fault("hang")
+            with engines.worker(studio) as worker:
+                session = open_session(studio)
+                task = {"kind": "image", "prompt": "a cat", "ext": "png"}
+                session.offer(engines.offer("job", task, "sd-cpp", engines.model("model-a", "a.gguf")))
+                engines.wait_diary("job")
+                worker.kill()
+                left = engines.pids()
+                self.assertEqual(len(left), 1)
+                seen = len(worker.log)
+                worker.start()
+                engines.wait_gone()
+                worker.wait_log("connecting to", after=seen)
 
 
 if __name__ == "__main__":

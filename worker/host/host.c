@@ -169,6 +169,24 @@ uint64_t host_deadline(const struct host *h, uint64_t ms)
 	return ms && scaled < 1 ? 1 : (uint64_t)scaled;
 }
 
+/* Every child process inherits it: an ffmpeg or sd-cli that was left behind is found by it. */
+static void begin_life(struct host *h, const char *state_dir)
+{
+	struct err e = ERR_INIT;
+	auto_free char *dir = fs_join(state_dir, "programs");
+	orphans_end(dir, h->log);
+	if (orphan_begin(&h->life, dir, &e) < 0)
+		log_warn(h->log, "engine", NULL,
+			 "what engines leave behind would not be found again: %s", e.text);
+	setenv(ORPHAN_MARK, h->life.mark, 1);
+}
+
+static void end_life(struct host *h)
+{
+	unsetenv(ORPHAN_MARK);
+	orphan_fini(&h->life);
+}
+
 struct host *host_new(const struct host_deps *d)
 {
 	struct host *h = xcalloc(1, sizeof *h);
@@ -182,6 +200,7 @@ struct host *host_new(const struct host_deps *d)
 	list_init(&h->servers);
 	list_init(&h->leases);
 	orphans_end(h->engines_dir, h->log);
+	begin_life(h, d->state_dir);
 	return h;
 }
 
@@ -203,7 +222,8 @@ static void sweep_abandoned(struct host *h)
 	size_t n = 0, most = 0;
 	list_each (it, &h->servers)
 		most++;
-	auto_free const char **marks = xcalloc(most + 1, sizeof *marks);
+	auto_free const char **marks = xcalloc(most + 2, sizeof *marks);
+	marks[n++] = h->life.mark;
 	list_each (it, &h->servers) {
 		const struct server *s = list_entry(it, struct server, node);
 		if (!s->abandoned)
@@ -233,6 +253,7 @@ void host_free(struct host *h)
 	list_each (n, &h->servers)
 		abandon(list_entry(n, struct server, node));
 	sweep_abandoned(h);
+	end_life(h);
 	free(h->engines_dir);
 	free(h);
 }

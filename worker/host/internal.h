@@ -16,7 +16,8 @@ struct host {
 	struct log *log;
 	struct transport *net;
 	struct device *device;
-	char *engines_dir; /* a folder a server */
+	char *engines_dir;  /* a folder a server */
+	struct orphan life; /* of what is started for one job: its mark is in our own environment */
 	struct host_limits limits;
 	double deadline_scale;
 	struct list servers; /* in the order of their starts */
