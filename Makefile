@@ -7,7 +7,7 @@ DESTDIR ?=
 DOCDIR   = $(DESTDIR)$(PREFIX)/share/doc/studio-worker
 SEEDS   ?= 2000
 SEED    ?=
-FUZZ_SECONDS ?= 30
+FUZZ_SECONDS ?= 20
 JOBS    ?= $(shell nproc)
 NINJA    = cmake --build
 

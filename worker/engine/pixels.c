@@ -61,9 +61,12 @@ int pixels_room(struct pixels *p, unsigned width, unsigned height, int channels,
 	int rc = pixels_size(p, width, height, channels, e);
 	if (rc < 0)
 		return rc;
-	size_t size = (size_t)p->width * (size_t)p->height * (size_t)channels;
+	size_t size = (size_t)width * height * (size_t)channels;
 	p->data = size ? malloc(size) : NULL;
-	return p->data ? 0 : err_set(e, ENOMEM, "no memory for a picture of %ux%u", width, height);
+	if (p->data)
+		return 0;
+	err_set(e, ENOMEM, "no memory for a picture of %ux%u", width, height);
+	return -ENOMEM;
 }
 
 void pixels_fini(struct pixels *p)
