@@ -34,7 +34,7 @@ check: ## all tests
 	@packaging/install-packages build run check
 	@FUZZ_SECONDS=$(FUZZ_SECONDS) SEEDS=$(SEEDS) JOBS=$(JOBS) tools/check
 
-bench: all ## measure, and write bench/RESULTS.md
+bench: all ## measure, and write bench/RESULTS.md and bench/ENGINES.md
 	@packaging/install-packages run bench
 	@bench/run
 
