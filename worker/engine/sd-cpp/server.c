@@ -204,7 +204,7 @@ static void poll_now(void *arg)
 static void poll_later(struct engine_run *r)
 {
 	uint64_t for_ms = clock_now(r->engine->env.clock) - r->asked_ms;
-	uint64_t ms = for_ms < 2000 ? 25 : for_ms < 20000 ? 100 : for_ms < 120000 ? 500 : 1000;
+	uint64_t ms = for_ms < 2000 ? 10 : for_ms < 20000 ? 100 : for_ms < 120000 ? 500 : 1000;
 	if (r->done_said)
 		ms = r->n_asked < 5 ? 4u << r->n_asked++ : 100;
 	timer_start(&r->timer, r->engine->env.clock, ms, poll_now, r);
