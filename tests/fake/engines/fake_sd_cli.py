@@ -8,8 +8,8 @@ What is in the picture, the faults and the diary: as with fake_sd_server.py; the
 import json
 import pathlib
 import re
+import signal
 import sys
-import time
 
 import faults
 import sd_engine
@@ -61,7 +61,7 @@ def main():
     faults.diary("request", json.dumps(request))
     model = sd_engine.Model(args, "cli")
     if not model.load():
-        time.sleep(3600)
+        signal.pause()
     if model.video != (args.get("mode") == "vid_gen"):
         print("model/diffusion/z_image.hpp:584: GGML_ASSERT(x->ne[3] == 1) failed", file=sys.stderr, flush=True)
         sys.exit(134)

@@ -232,7 +232,7 @@ def main():
     engine = Engine(args)
     ready = engine.model.load()
     if not ready:
-        time.sleep(3600)
+        signal.pause()
     threading.Thread(target=engine.work, daemon=True).start()
     server = Server((args.get("ip", "127.0.0.1"), int(args.get("port", "1234"))), Handler)
     server.engine = engine
